@@ -1,0 +1,136 @@
+{# The first reachable channel for people at moments, as §1 of the catalogue defines reachable.
+
+   `moments` is a relation with (moment_key, customer_id, at, purpose, channel_order). Returns one row a moment_key:
+   channel, address, sender_channel, sender_address, unreachable_reason (test_user, deleted, unknown, no_address, no_consent: first that applies). #}
+{% macro reachable_channel(moments) %}
+    with
+
+    options as (
+        select
+            moments.moment_key,
+            moments.customer_id,
+            moments.at,
+            moments.purpose,
+            positions.channel,
+            positions.position,
+            channels.address_kind,
+            channels.has_sender
+        from {{ moments }} as moments
+        cross join lateral (
+            select
+                unnest(string_split(moments.channel_order, '>')) as channel,
+                unnest(range(1, len(string_split(moments.channel_order, '>')) + 1)) as position
+        ) as positions
+        inner join {{ ref('channels') }} as channels on positions.channel = channels.channel
+    ),
+
+    with_address as (
+        select
+            options.*,
+            addresses.address
+        from options
+        left join {{ ref('int_addresses') }} as addresses
+            on options.customer_id = addresses.customer_id
+            and options.address_kind = addresses.address_kind
+            and addresses.given_at <= options.at
+        qualify row_number() over (
+            partition by options.moment_key, options.position
+            order by addresses.preference nulls last, addresses.given_at desc, addresses.address
+        ) = 1
+    ),
+
+    others_opt_out as (
+        -- on a shared address one person's opt-out binds everybody
+        select
+            with_address.moment_key,
+            with_address.position
+        from with_address
+        inner join {{ ref('int_addresses') }} as shared
+            on with_address.address = shared.address
+            and with_address.customer_id <> shared.customer_id
+            and shared.given_at <= with_address.at
+        inner join {{ ref('int_consent_intervals') }} as consent
+            on shared.customer_id = consent.customer_id
+            and with_address.channel = consent.channel
+            and case with_address.purpose when 'promotional' then 'promotional' else 'service' end = consent.purpose
+            and consent.valid_from <= with_address.at
+            and (consent.valid_to is null or consent.valid_to > with_address.at)
+        where consent.status = 'opt_out'
+        group by with_address.moment_key, with_address.position
+    ),
+
+    suppressed as (
+        select
+            with_address.moment_key,
+            with_address.position
+        from with_address
+        inner join {{ ref('stg_ledger__suppressions') }} as suppressions
+            on with_address.address = suppressions.address
+            and with_address.channel = suppressions.channel
+            and (suppressions.scope = 'all' or suppressions.scope = with_address.purpose)
+            and suppressions.since <= with_address.at
+            and (suppressions.until is null or suppressions.until > with_address.at)
+        group by with_address.moment_key, with_address.position
+    ),
+
+    judged as (
+        select
+            with_address.moment_key,
+            with_address.channel,
+            with_address.position,
+            with_address.address,
+            with_address.has_sender,
+            with_address.address is not null as has_address,
+            case
+                when others_opt_out.moment_key is not null then false
+                when suppressed.moment_key is not null then false
+                when with_address.purpose = 'promotional' then coalesce(consent.status = 'opt_in', false)
+                else coalesce(consent.status <> 'opt_out', true)
+            end as may_be_written_to
+        from with_address
+        left join {{ ref('int_consent_intervals') }} as consent
+            on with_address.customer_id = consent.customer_id
+            and with_address.channel = consent.channel
+            and case with_address.purpose when 'promotional' then 'promotional' else 'service' end = consent.purpose
+            and consent.valid_from <= with_address.at
+            and (consent.valid_to is null or consent.valid_to > with_address.at)
+        left join others_opt_out
+            on with_address.moment_key = others_opt_out.moment_key and with_address.position = others_opt_out.position
+        left join suppressed
+            on with_address.moment_key = suppressed.moment_key and with_address.position = suppressed.position
+    ),
+
+    summed as (
+        select
+            moment_key,
+            min_by(channel, position) filter (where has_address and may_be_written_to) as channel,
+            min_by(address, position) filter (where has_address and may_be_written_to) as address,
+            min_by(channel, position) filter (where has_address and may_be_written_to and has_sender) as sender_channel,
+            min_by(address, position) filter (where has_address and may_be_written_to and has_sender) as sender_address,
+            bool_or(has_address) as has_address,
+            bool_or(has_address and may_be_written_to) as has_channel
+        from judged
+        group by moment_key
+    )
+
+    select
+        moments.moment_key,
+        case
+            when customers.is_test then 'test_user'
+            when customers.deleted_at <= moments.at then 'deleted'
+            when customers.first_known_at is null or customers.first_known_at > moments.at then 'unknown'
+            when not summed.has_address then 'no_address'
+            when not summed.has_channel then 'no_consent'
+        end as unreachable_reason,
+        not customers.is_test
+        and (customers.deleted_at is null or customers.deleted_at > moments.at)
+        and coalesce(customers.first_known_at <= moments.at, false) as is_sendable,
+        case when is_sendable then summed.channel end as channel,
+        case when is_sendable then summed.address end as address,
+        -- where the message would really go: the first reachable channel that has a sender
+        case when is_sendable then summed.sender_channel end as sender_channel,
+        case when is_sendable then summed.sender_address end as sender_address
+    from {{ moments }} as moments
+    inner join {{ ref('int_customers') }} as customers on moments.customer_id = customers.customer_id
+    inner join summed on moments.moment_key = summed.moment_key
+{% endmacro %}

@@ -1,0 +1,52 @@
+{# The arm of every reachable entry, drawn by salted hash of the person. An arm the ledger already holds stays. #}
+with
+
+windows as (
+    select * from {{ ref('int_journey_windows') }}
+),
+
+journeys as (
+    select * from {{ ref('journey_catalogue') }}
+),
+
+redirects as (
+    select id_value as former_id, customer_id from {{ ref('int_customer_map') }} where id_type = 'former_customer'
+),
+
+stored as (
+    select
+        intents.journey_key,
+        intents.entry_key,
+        coalesce(redirects.customer_id, intents.customer_id) as customer_id,
+        min_by(intents.arm, intents.decided_at) as arm
+    from {{ ref('stg_ledger__intents') }} as intents
+    left join redirects on intents.customer_id = redirects.former_id
+    where intents.arm is not null and intents.run_as_of < {{ as_of() }}
+    group by intents.journey_key, intents.entry_key, coalesce(redirects.customer_id, intents.customer_id)
+)
+
+select
+    windows.journey_key,
+    windows.entry_key,
+    windows.customer_id,
+    coalesce(
+        stored.arm,
+        case
+            when journeys.purpose = 'transactional' then 'treatment'
+            when
+                journeys.in_global_holdout
+                and {{ bucket_of(var('salt_global'), 'windows.customer_id') }} < {{ var('global_holdout_percent') }}
+                then 'global_holdout'
+            when
+                {{ bucket_of(var('salt_journey'), "windows.journey_key || '|' || windows.customer_id") }}
+                < journeys.control_percent
+                then 'control'
+            else 'treatment'
+        end
+    ) as arm
+from windows
+inner join journeys on windows.journey_key = journeys.journey_key
+left join stored
+    on windows.journey_key = stored.journey_key
+    and windows.entry_key = stored.entry_key
+    and windows.customer_id = stored.customer_id

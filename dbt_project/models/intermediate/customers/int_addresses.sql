@@ -1,0 +1,83 @@
+{# Every address a customer gave, from when on, and which comes first. Shared numbers stay addresses; placeholders never are. #}
+with
+
+customer_map as (
+    select * from {{ ref('int_customer_map') }} where customer_id is not null
+),
+
+phones as (
+    select * from {{ ref('int_phones') }} where is_mobile and not is_placeholder
+),
+
+given as (
+    select accounts.customer_id, 'phone' as address_kind, phones.phone_e164 as address, users.created_at as given_at, 1 as preference
+    from {{ ref('stg_admin__users') }} as users
+    inner join customer_map as accounts
+        on accounts.id_type = 'admin_user' and cast(users.user_id as varchar) = accounts.id_value
+    inner join phones on users.phone_raw = phones.phone_raw
+    union all
+    select customer_id, 'phone', contact_phone, placed_at, 2
+    from {{ ref('int_orders') }}
+    where customer_id is not null and contact_phone in (select phone_e164 from phones)
+    union all
+    select contact_ids.customer_id, 'phone', phones.phone_e164, contacts.created_at, 3
+    from {{ ref('stg_crm__contacts') }} as contacts
+    inner join customer_map as contact_ids on contact_ids.id_type = 'crm_contact' and contacts.contact_id = contact_ids.id_value
+    inner join phones on contacts.phone_raw = phones.phone_raw
+    union all
+    select customer_id, 'phone', phone_e164, created_at, 4
+    from {{ ref('int_quotes') }}
+    where customer_id is not null and phone_e164 in (select phone_e164 from phones)
+    union all
+    select accounts.customer_id, 'email', users.email, users.created_at, 1
+    from {{ ref('stg_admin__users') }} as users
+    inner join customer_map as accounts
+        on accounts.id_type = 'admin_user' and cast(users.user_id as varchar) = accounts.id_value
+    where users.email is not null
+    union all
+    -- the CRM row shows today's value: an e-mail equal to the linked account's came with the account, not with the lead form
+    select
+        contact_ids.customer_id,
+        'email',
+        contacts.email,
+        case when users.email_key = contacts.email_key then users.created_at else contacts.created_at end,
+        3
+    from {{ ref('stg_crm__contacts') }} as contacts
+    inner join customer_map as contact_ids on contact_ids.id_type = 'crm_contact' and contacts.contact_id = contact_ids.id_value
+    left join {{ ref('stg_admin__users') }} as users on contacts.user_id = users.user_id
+    where contacts.email is not null
+    union all
+    select customer_id, 'push', customer_id, min(started_at), 5
+    from {{ ref('int_ga4_sessions') }}
+    where customer_id is not null and platform in ('ANDROID', 'IOS')
+    group by customer_id
+    union all
+    select customer_id, 'push', customer_id, min(created_at), 5
+    from {{ ref('int_quotes') }}
+    where customer_id is not null and platform in ('ANDROID', 'IOS')
+    group by customer_id
+),
+
+push_tokens as (
+    select accounts.customer_id, 'push' as address_kind, tokens.token as address, tokens.updated_at as given_at, 1 as preference
+    from {{ ref('stg_admin__push_tokens') }} as tokens
+    inner join customer_map as accounts
+        on accounts.id_type = 'admin_user' and cast(tokens.user_id as varchar) = accounts.id_value
+),
+
+all_addresses as (
+    -- where the shop keeps a token table, only a token is a push address
+    select * from given
+    where address_kind <> 'push' or not exists (select 1 from push_tokens)
+    union all
+    select * from push_tokens
+)
+
+select
+    customer_id,
+    address_kind,
+    address,
+    min(given_at) as given_at,
+    min(preference) as preference
+from all_addresses
+group by customer_id, address_kind, address

@@ -1,0 +1,71 @@
+{# Guardrails: an identifier that more people use than one may join nobody. It stays an address. #}
+with
+
+evidence as (
+    select * from {{ ref('int_identity_evidence') }}
+),
+
+placeholders as (
+    select distinct phone_e164 from {{ ref('int_phones') }} where is_placeholder or not is_mobile
+),
+
+alone as (
+    select 'admin_user' as id_type, cast(user_id as varchar) as id_value, created_at as first_seen_at
+    from {{ ref('stg_admin__users') }}
+    union all
+    select 'crm_contact', contact_id, created_at
+    from {{ ref('stg_crm__contacts') }}
+    union all
+    select 'ga_pseudo', user_pseudo_id, min(occurred_at)
+    from {{ ref('stg_ga4__events') }}
+    where user_pseudo_id is not null and not is_bot
+    group by user_pseudo_id
+    union all
+    select 'ga_pseudo', ga_client_id, min(created_at)
+    from {{ ref('int_quotes_seen') }}
+    where ga_client_id is not null
+    group by ga_client_id
+    union all
+    select 'phone', phone_e164, min(created_at)
+    from {{ ref('int_quotes_seen') }}
+    where phone_e164 is not null
+    group by phone_e164
+),
+
+sides as (
+    select id_type, id_value, cast(null as varchar) as other_type, cast(null as varchar) as other_value, first_seen_at
+    from alone
+    union all
+    select left_type, left_value, right_type, right_value, first_seen_at
+    from evidence
+    union all
+    select right_type, right_value, left_type, left_value, first_seen_at
+    from evidence
+),
+
+degrees as (
+    select
+        id_type,
+        id_value,
+        min(first_seen_at) as first_seen_at,
+        count(distinct case when other_type = 'admin_user' then other_value end) as accounts,
+        count(distinct case when other_type = 'ga_pseudo' then other_value end) as devices
+    from sides
+    group by id_type, id_value
+)
+
+select
+    degrees.id_type,
+    degrees.id_value,
+    degrees.first_seen_at,
+    degrees.accounts,
+    degrees.devices,
+    case
+        when degrees.id_type = 'phone' and placeholders.phone_e164 is not null then 'placeholder'
+        when degrees.id_type = 'phone' and degrees.accounts > {{ var('max_accounts_per_phone') }} then 'shared_by_accounts'
+        when degrees.id_type = 'phone' and degrees.devices > {{ var('max_devices_per_phone') }} then 'shared_by_devices'
+        when degrees.id_type = 'email' and degrees.accounts > {{ var('max_accounts_per_email') }} then 'shared_by_accounts'
+        when degrees.id_type = 'ga_pseudo' and degrees.accounts > {{ var('max_accounts_per_device') }} then 'shared_by_accounts'
+    end as blocked_reason
+from degrees
+left join placeholders on degrees.id_type = 'phone' and degrees.id_value = placeholders.phone_e164

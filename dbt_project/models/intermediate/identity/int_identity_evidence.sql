@@ -1,0 +1,98 @@
+{# Every statement that two identifiers belong together, with where it was made and when. Rows are evidence, never a verdict:
+   placeholders and shared identifiers are still here, and int_identity_edges says what may be believed. #}
+with
+
+users as (
+    select
+        users.*,
+        phones.phone_e164
+    from {{ ref('stg_admin__users') }} as users
+    left join {{ ref('int_phones') }} as phones on users.phone_raw = phones.phone_raw
+),
+
+orders as (
+    select
+        orders.*,
+        phones.phone_e164
+    from {{ ref('stg_admin__orders') }} as orders
+    left join {{ ref('int_phones') }} as phones on orders.contact_phone_raw = phones.phone_raw
+),
+
+contacts as (
+    select
+        contacts.*,
+        phones.phone_e164
+    from {{ ref('stg_crm__contacts') }} as contacts
+    left join {{ ref('int_phones') }} as phones on contacts.phone_raw = phones.phone_raw
+),
+
+quotes as (
+    select * from {{ ref('int_quotes_seen') }}
+),
+
+ga4_users as (
+    select
+        user_pseudo_id,
+        user_id,
+        order_id,
+        occurred_at
+    from {{ ref('stg_ga4__events') }}
+    where user_pseudo_id is not null and not is_bot
+),
+
+statements as (
+    select 'admin_user' as left_type, cast(user_id as varchar) as left_value, 'phone' as right_type,
+        phone_e164 as right_value, 'admin.users' as evidence_source, created_at as seen_at
+    from users
+    union all
+    select 'admin_user', cast(user_id as varchar), 'email', email_key, 'admin.users', created_at
+    from users
+    union all
+    select 'admin_user', cast(user_id as varchar), 'phone', phone_e164, 'admin.orders', placed_at
+    from orders
+    union all
+    select 'admin_user', cast(user_id as varchar), 'phone', phone_e164, 'admin.quotes', created_at
+    from quotes
+    union all
+    select 'admin_user', cast(user_id as varchar), 'ga_pseudo', ga_client_id, 'admin.quotes', created_at
+    from quotes
+    union all
+    select 'ga_pseudo', ga_client_id, 'phone', phone_e164, 'admin.quotes', created_at
+    from quotes
+    union all
+    select 'admin_user', cast(orders.user_id as varchar), 'ga_pseudo', quotes.ga_client_id, 'admin.orders', orders.placed_at
+    from orders
+    inner join quotes on orders.quote_id = quotes.quote_id
+    union all
+    select 'admin_user', ga4_users.user_id, 'ga_pseudo', ga4_users.user_pseudo_id, 'ga4.user_id', ga4_users.occurred_at
+    from ga4_users
+    inner join users on ga4_users.user_id = cast(users.user_id as varchar)
+    union all
+    select 'admin_user', cast(orders.user_id as varchar), 'ga_pseudo', ga4_users.user_pseudo_id, 'ga4.order_id', ga4_users.occurred_at
+    from ga4_users
+    inner join orders on ga4_users.order_id = orders.order_id
+    union all
+    select 'crm_contact', contact_id, 'admin_user', cast(contacts.user_id as varchar), 'crm.contacts', contacts.created_at
+    from contacts
+    inner join users on contacts.user_id = users.user_id
+    union all
+    select 'crm_contact', contact_id, 'phone', phone_e164, 'crm.contacts', created_at
+    from contacts
+    union all
+    select 'crm_contact', contact_id, 'email', email_key, 'crm.contacts', created_at
+    from contacts
+)
+
+select
+    {{ key_of(['left_type', 'left_value', 'right_type', 'right_value', 'evidence_source']) }} as evidence_id,
+    left_type,
+    left_value,
+    right_type,
+    right_value,
+    evidence_source,
+    min(seen_at) as first_seen_at,
+    max(seen_at) as last_seen_at,
+    count(*) as statements
+from statements
+where left_value is not null and right_value is not null
+group by left_type, left_value, right_type, right_value, evidence_source

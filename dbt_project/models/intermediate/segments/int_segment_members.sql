@@ -1,0 +1,30 @@
+{# Every segment's members, one list. A new segment is added to this list and nowhere else in SQL.
+   Test users are in no segment: a segment is what a marketer counts. #}
+{% set segments = [
+    'order_not_completed',
+    'inactive_60',
+    'lead_hot',
+] %}
+
+with
+
+members as (
+    {% for segment in segments %}
+    select
+        segment_key,
+        customer_id,
+        entered_at,
+        context
+    from {{ ref('seg_' ~ segment) }}
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
+)
+
+select
+    members.segment_key,
+    members.customer_id,
+    members.entered_at,
+    members.context
+from members
+inner join {{ ref('int_customers') }} as customers on members.customer_id = customers.customer_id
+where not customers.is_test and customers.deleted_at is null

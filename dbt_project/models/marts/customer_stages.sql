@@ -1,0 +1,7 @@
+select
+    customer_id,
+    stage,
+    valid_from,
+    valid_to,
+    activity_id
+from {{ ref('int_customer_stages') }}

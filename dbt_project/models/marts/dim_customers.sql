@@ -1,0 +1,230 @@
+with
+
+customers as (
+    select * from {{ ref('int_customers') }}
+),
+
+cities as (
+    select * from {{ ref('city_clusters') }}
+),
+
+addresses as (
+    select
+        customer_id,
+        min_by(address, preference) filter (where address_kind = 'phone') as phone,
+        min_by(address, preference) filter (where address_kind = 'email') as email
+    from {{ ref('int_addresses') }}
+    group by customer_id
+),
+
+stages as (
+    select customer_id, stage
+    from {{ ref('int_customer_stages') }}
+    where valid_to is null
+),
+
+orders as (
+    select
+        customer_id,
+        count(*) as orders,
+        count(*) filter (where completed_at is not null and returned_at is null) as completed_orders,
+        count(*) filter (where closed_at is null) as open_orders,
+        min(completed_at) filter (where returned_at is null) as first_completed_at
+    from {{ ref('int_orders') }}
+    where customer_id is not null
+    group by customer_id
+),
+
+payouts as (
+    select
+        orders.customer_id,
+        sum(payouts.amount) as payout_value_365d
+    from {{ ref('stg_admin__payouts') }} as payouts
+    inner join {{ ref('int_orders') }} as orders on payouts.order_id = orders.order_id
+    where payouts.paid_at > {{ dbt.dateadd('day', -var('value_window_days'), as_of()) }}
+    group by orders.customer_id
+),
+
+quotes as (
+    select
+        customer_id,
+        max(created_at) as last_quote_at,
+        max_by(category, created_at) as last_category,
+        max_by(brand, created_at) as last_brand,
+        max_by(city_raw, created_at) as last_city
+    from {{ ref('int_quotes') }}
+    where customer_id is not null
+    group by customer_id
+),
+
+engagement as (
+    select
+        customer_id,
+        count(*) filter (
+            where delivered_at > {{ dbt.dateadd('day', -var('listening_window_days'), as_of()) }} and delivered_at <= {{ as_of() }}
+        ) as delivered,
+        max(greatest(read_at, opened_at, clicked_at, replied_at)) as last_engaged_at
+    from {{ ref('int_messages_before') }}
+    where customer_id is not null
+    group by customer_id
+),
+
+sessions as (
+    select customer_id, max(started_at) as last_session_at
+    from {{ ref('int_ga4_sessions') }}
+    where customer_id is not null
+    group by customer_id
+),
+
+channel_moments as (
+    select
+        customers.customer_id || '|' || channels.channel || '|' || purposes.purpose as moment_key,
+        customers.customer_id,
+        {{ as_of() }} as at,
+        purposes.purpose,
+        channels.channel as channel_order
+    from customers
+    cross join {{ ref('channels') }} as channels
+    cross join (select 'promotional' as purpose union all select 'service') as purposes
+),
+
+reach as (
+    select
+        split_part(moment_key, '|', 1) as customer_id,
+        split_part(moment_key, '|', 2) as channel,
+        split_part(moment_key, '|', 3) as purpose,
+        unreachable_reason is null as is_reachable
+    from ({{ reachable_channel('channel_moments') }}) as reached
+),
+
+reachable as (
+    select
+        customer_id,
+        {% for channel in ['whatsapp', 'sms', 'email', 'push'] %}
+        bool_or(is_reachable) filter (where channel = '{{ channel }}' and purpose = 'promotional') as reachable_{{ channel }},
+        {% endfor %}
+        bool_or(is_reachable) filter (where purpose = 'promotional') as is_reachable
+    from reach
+    group by customer_id
+),
+
+consent as (
+    select
+        customer_id
+        {% for channel in ['whatsapp', 'sms', 'email', 'push'] %}
+        , max(status) filter (where channel = '{{ channel }}' and purpose = 'promotional') as consent_{{ channel }}_promotional
+        , max(status) filter (where channel = '{{ channel }}' and purpose = 'service') as consent_{{ channel }}_service
+        {% endfor %}
+    from {{ ref('int_consent_intervals') }}
+    where valid_to is null
+    group by customer_id
+),
+
+assembled as (
+    select
+        customers.customer_id,
+        customers.display_name,
+        addresses.phone,
+        addresses.email,
+        coalesce(cities.city, customers.city_raw, quotes.last_city) as city,
+        cities.city_cluster,
+        cast(null as varchar) as language,
+        customers.first_seen_at,
+        customers.first_known_at,
+        customers.account_at,
+        customers.is_test,
+        customers.deleted_at,
+        stages.stage as lifecycle_stage,
+        coalesce(orders.orders, 0) as orders,
+        coalesce(orders.completed_orders, 0) as completed_orders,
+        coalesce(orders.open_orders, 0) as open_orders,
+        orders.first_completed_at,
+        coalesce(payouts.payout_value_365d, 0) as payout_value_365d,
+        customers.last_activity_at,
+        quotes.last_quote_at,
+        quotes.last_category as top_category,
+        quotes.last_brand as top_brand,
+        {{ hours_between('customers.last_activity_at', as_of()) }} / 24 as days_silent,
+        coalesce(engagement.delivered, 0) as delivered_in_window,
+        greatest(engagement.last_engaged_at, sessions.last_session_at) as last_engaged_at,
+        coalesce(reachable.is_reachable, false) as is_reachable,
+        {% for channel in ['whatsapp', 'sms', 'email', 'push'] %}
+        coalesce(reachable.reachable_{{ channel }}, false) as reachable_{{ channel }},
+        coalesce(consent.consent_{{ channel }}_promotional, 'never_asked') as consent_{{ channel }}_promotional,
+        coalesce(consent.consent_{{ channel }}_service, 'never_asked') as consent_{{ channel }}_service
+        {%- if not loop.last %},{% endif %}
+        {% endfor %}
+    from customers
+    left join addresses on customers.customer_id = addresses.customer_id
+    left join stages on customers.customer_id = stages.customer_id
+    left join orders on customers.customer_id = orders.customer_id
+    left join payouts on customers.customer_id = payouts.customer_id
+    left join quotes on customers.customer_id = quotes.customer_id
+    left join engagement on customers.customer_id = engagement.customer_id
+    left join sessions on customers.customer_id = sessions.customer_id
+    left join reachable on customers.customer_id = reachable.customer_id
+    left join consent on customers.customer_id = consent.customer_id
+    left join cities on lower(coalesce(customers.city_raw, quotes.last_city)) = cities.spelling
+)
+
+select
+    customer_id,
+    display_name,
+    phone,
+    email,
+    city,
+    city_cluster,
+    language,
+    first_seen_at,
+    first_known_at,
+    account_at,
+    is_test,
+    deleted_at,
+    lifecycle_stage,
+    case
+        when lifecycle_stage = 'lead' then 'approach'
+        when lifecycle_stage = 'price_view' then 'engagement'
+        when lifecycle_stage in ('order', 'pickup') then 'conversion'
+        when lifecycle_stage in ('completion', 'feedback', 'cancelled', 'inactive') then 'retention'
+        when lifecycle_stage = 'repeat' then 'loyalty'
+    end as macro_stage,
+    case
+        when completed_orders < 1 then null
+        when days_silent >= {{ var('silence_defected_days') }} then 'defected'
+        when days_silent >= {{ var('silence_inactive_days') }} then 'inactive_90'
+        when days_silent >= {{ var('silence_at_risk_days') }} then 'at_risk'
+        when days_silent >= {{ var('cooling_after_days') }} then 'cooling'
+        else 'active'
+    end as silence,
+    case
+        when not is_reachable then 'unreachable'
+        when last_engaged_at > {{ dbt.dateadd('day', -var('listening_window_days'), as_of()) }} then 'listening'
+        when delivered_in_window >= 3 then 'ignoring'
+    end as attention,
+    case
+        when completed_orders >= 1 and days_silent >= {{ var('silence_defected_days') }} then 'defected'
+        when completed_orders >= 1 and days_silent >= {{ var('silence_at_risk_days') }} then 'at_risk'
+        when completed_orders >= 1 then 'using'
+        when lifecycle_stage = 'price_view' and last_quote_at > {{ dbt.dateadd('day', -var('considering_window_days'), as_of()) }} then 'considering'
+        else 'aware'
+    end as relation,
+    cast(orders as bigint) as orders,
+    cast(completed_orders as bigint) as completed_orders,
+    cast(open_orders as bigint) as open_orders,
+    first_completed_at,
+    coalesce(
+        first_completed_at <= {{ dbt.dateadd('day', var('activation_window_days'), 'first_seen_at') }}, false
+    ) as is_activated,
+    payout_value_365d,
+    last_activity_at,
+    cast(null as varchar) as best_hour,
+    top_category,
+    top_brand,
+    cast(null as varchar) as price_band,
+    cast(null as varchar) as rfm_segment,
+    {% for channel in ['whatsapp', 'sms', 'email', 'push'] %}
+    reachable_{{ channel }},
+    consent_{{ channel }}_promotional,
+    consent_{{ channel }}_service{% if not loop.last %},{% endif %}
+    {% endfor %}
+from assembled

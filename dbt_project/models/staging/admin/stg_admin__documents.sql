@@ -1,0 +1,22 @@
+with
+
+documents as (
+    select * from {{ source('admin', 'admin_documents') }}
+),
+
+cleaned as (
+    select distinct
+        order_id,
+        doc_type,
+        {{ utc_from_local_text('uploaded_at') }} as uploaded_at
+    from documents
+    where order_id is not null
+)
+
+select
+    {{ key_of(['order_id', 'doc_type', 'uploaded_at']) }} as document_id,
+    order_id,
+    doc_type,
+    uploaded_at
+from cleaned
+where uploaded_at <= {{ as_of() }}

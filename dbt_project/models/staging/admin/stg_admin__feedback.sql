@@ -1,0 +1,22 @@
+with
+
+feedback as (
+    select * from {{ source('admin', 'admin_feedback') }}
+),
+
+cleaned as (
+    select distinct
+        order_id,
+        rating,
+        {{ utc_from_local_text('created_at') }} as created_at
+    from feedback
+    where order_id is not null
+)
+
+select
+    {{ key_of(['order_id', 'rating', 'created_at']) }} as feedback_id,
+    order_id,
+    rating,
+    created_at
+from cleaned
+where created_at <= {{ as_of() }}

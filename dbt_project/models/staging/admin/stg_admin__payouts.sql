@@ -1,0 +1,28 @@
+with
+
+payouts as (
+    select * from {{ source('admin', 'admin_payouts') }}
+),
+
+cleaned as (
+    select
+        payout_id,
+        order_id,
+        cast(amount as double) as amount,
+        kind,
+        mode,
+        {{ utc_from_local_text('paid_at') }} as paid_at
+    from payouts
+    where payout_id is not null
+)
+
+select
+    payout_id,
+    order_id,
+    amount,
+    kind,
+    mode,
+    paid_at
+from cleaned
+where paid_at <= {{ as_of() }}
+qualify row_number() over (partition by payout_id order by paid_at) = 1

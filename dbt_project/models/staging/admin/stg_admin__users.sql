@@ -1,0 +1,43 @@
+with
+
+users as (
+    select * from {{ source('admin', 'admin_users') }}
+),
+
+cleaned as (
+    select
+        user_id,
+        case when upper(trim(name)) not in ('', 'N/A', 'NA', 'NULL', 'NONE', '-') then trim(name) end as name,
+        phone as phone_raw,
+        {{ clean_email('email') }} as email,
+        trim(city) as city_raw,
+        {{ utc_from_local_text('created_at') }} as created_at,
+        {{ utc_from_local_text('updated_at') }} as updated_at,
+        {{ utc_from_local_text('deleted_at') }} as deleted_at,
+        coalesce(is_test, 0) = 1 as is_test_flag,
+        whatsapp_opt_in,
+        sms_opt_in,
+        email_opt_in,
+        push_opt_in
+    from users
+    where user_id is not null
+)
+
+select
+    user_id,
+    name,
+    phone_raw,
+    email,
+    {{ folded_email('email') }} as email_key,
+    city_raw,
+    created_at,
+    updated_at,
+    case when deleted_at <= {{ as_of() }} then deleted_at end as deleted_at,
+    is_test_flag,
+    whatsapp_opt_in,
+    sms_opt_in,
+    email_opt_in,
+    push_opt_in
+from cleaned
+where created_at <= {{ as_of() }}
+qualify row_number() over (partition by user_id order by updated_at desc nulls last) = 1

@@ -1,0 +1,32 @@
+with
+
+journey_entries as (
+    select * from {{ source('crm', 'crm_journey_entries') }}
+),
+
+cleaned as (
+    select
+        entry_id,
+        contact_id,
+        journey_key,
+        {{ utc_from_iso_text('entered_at') }} as entered_at,
+        arm,
+        coalesce(is_global_holdout, false) as is_global_holdout,
+        experiment_id,
+        variant
+    from journey_entries
+    where entry_id is not null
+)
+
+select
+    entry_id,
+    contact_id,
+    journey_key,
+    entered_at,
+    arm,
+    is_global_holdout,
+    experiment_id,
+    variant
+from cleaned
+where entered_at <= {{ as_of() }}
+qualify row_number() over (partition by entry_id order by entered_at) = 1

@@ -1,0 +1,38 @@
+with
+
+messages as (
+    select * from {{ source('crm', 'crm_messages') }}
+),
+
+cleaned as (
+    select
+        message_id,
+        entry_id,
+        contact_id,
+        campaign_key,
+        variant,
+        lower(channel) as channel,
+        case lower(purpose) when 'marketing' then 'promotional' else lower(purpose) end as purpose,
+        to_address,
+        template_id,
+        {{ utc_from_iso_text('sent_at') }} as sent_at,
+        cost_inr as cost
+    from messages
+    where message_id is not null
+)
+
+select
+    message_id,
+    entry_id,
+    contact_id,
+    campaign_key,
+    variant,
+    channel,
+    purpose,
+    to_address,
+    template_id,
+    sent_at,
+    cost
+from cleaned
+where sent_at <= {{ as_of() }}
+qualify row_number() over (partition by message_id order by sent_at) = 1

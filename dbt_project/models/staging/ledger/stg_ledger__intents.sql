@@ -1,0 +1,21 @@
+select
+    intent_key,
+    journey_key,
+    entry_key,
+    step_key,
+    customer_id,
+    arm,
+    variant,
+    channel,
+    address,
+    purpose,
+    template_id,
+    due_at,
+    latest_useful_at,
+    outcome,
+    reason,
+    lost_to,
+    state,
+    run_as_of,
+    decided_at
+from {{ source('ledger', 'ledger_intents') }}

@@ -1,0 +1,9 @@
+select
+    address,
+    channel,
+    scope,
+    reason,
+    since,
+    until
+from {{ source('ledger', 'ledger_suppressions') }}
+where since <= {{ as_of() }}

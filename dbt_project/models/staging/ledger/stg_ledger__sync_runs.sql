@@ -1,0 +1,19 @@
+select
+    sync_run_id,
+    destination,
+    kind,
+    run_as_of,
+    started_at,
+    finished_at,
+    status,
+    planned,
+    accepted,
+    rejected,
+    unknown,
+    retried,
+    skipped,
+    added,
+    updated,
+    removed,
+    detail
+from {{ source('ledger', 'ledger_sync_runs') }}

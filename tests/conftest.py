@@ -1,0 +1,19 @@
+"""Fixtures that more than one test folder uses. A fixture for one folder lives in that folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real and simulated example data beside the checkout; the test skips without it."""
+    folder = Path(os.environ.get("SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"example data is not at {folder.name}/: set SHARED_DATA to its folder")
+    return folder
