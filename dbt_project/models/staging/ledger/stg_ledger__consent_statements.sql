@@ -1,5 +1,5 @@
 select
-    id as statement_id,
+    cast(id as bigint) as statement_id,
     address,
     channel,
     purpose,

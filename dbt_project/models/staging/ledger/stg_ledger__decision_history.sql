@@ -1,5 +1,5 @@
 select
-    id as decision_id,
+    cast(id as bigint) as decision_id,
     intent_key,
     run_as_of,
     outcome,

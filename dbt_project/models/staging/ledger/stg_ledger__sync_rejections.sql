@@ -1,5 +1,5 @@
 select
-    id as rejection_id,
+    cast(id as bigint) as rejection_id,
     sync_run_id,
     destination,
     row_key,

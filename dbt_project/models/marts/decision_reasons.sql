@@ -1,0 +1,5 @@
+select
+    reason,
+    outcome,
+    description
+from {{ ref('decision_reason_catalogue') }}

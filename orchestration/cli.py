@@ -1,0 +1,343 @@
+"""`lifecycle`: run without the UI, start the UI, look at segments, ask why.
+
+Belongs here: arguments, words on the screen, exit codes. The work is in `orchestration.lib`. Heavy imports happen
+inside the commands that need them, so `lifecycle --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from orchestration.lib.settings import Settings, SettingsError, read_settings
+from orchestration.lib.warehouse import (
+    WarehouseBusyError,
+    WarehouseMissingError,
+    open_published,
+)
+
+EXIT_SETTINGS = 2
+EXIT_FAILED = 1
+
+
+class Instant(click.ParamType):
+    """An instant on the command line: ISO, with a zone; without one it is the tenant's wall clock."""
+
+    name = "instant"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read the text; an instant without a zone is read in TENANT_TIMEZONE."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            instant = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not an ISO instant such as 2026-11-01T10:00+05:30", param, ctx)
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=_settings().zone)
+        return instant.astimezone(UTC)
+
+
+def _settings() -> Settings:
+    try:
+        return read_settings()
+    except SettingsError as error:
+        click.echo(f"Settings: {error}", err=True)
+        sys.exit(EXIT_SETTINGS)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turn what a person can act on into one line; everything else keeps its trace."""
+    from orchestration.lib.why import UnknownCustomerError
+
+    try:
+        yield
+    except (WarehouseMissingError, WarehouseBusyError, UnknownCustomerError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_FAILED)
+
+
+class Progress:
+    """One line that says what is going on and for how long; plain lines where there is no terminal."""
+
+    def __init__(self) -> None:
+        """Start the clock."""
+        self._began = time.monotonic()
+        self._last = ""
+
+    def __call__(self, what: str) -> None:
+        """Say what begins now."""
+        seconds = time.monotonic() - self._began
+        if sys.stderr.isatty():
+            line = f"  {seconds:5.0f} s  {what}"
+            click.echo("\r" + line.ljust(len(self._last)), nl=False, err=True)
+            self._last = line
+        else:
+            click.echo(f"  {seconds:5.0f} s  {what}", err=True)
+
+    def done(self) -> None:
+        """Leave the line clean."""
+        if self._last:
+            click.echo("\r" + " " * len(self._last) + "\r", nl=False, err=True)
+            self._last = ""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Warehouse-native lifecycle marketing: decided in SQL, sent once, measured honestly."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # It sets its own level to INFO and tells where its temporary folders are.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+
+
+@main.command()
+@click.option("--as-of", type=Instant(), help="The moment to decide about (default: now).")
+@click.option("--no-send", is_flag=True, help="Decide and show; tell nobody, leave the ledger alone.")
+def run(as_of: datetime | None, no_send: bool) -> None:
+    """One whole run: pull, judge, decide, send, settle, publish."""
+    settings = _settings()
+    _run_ticks(settings, [as_of or datetime.now(UTC)], no_send=no_send)
+
+
+@main.command()
+@click.option("--ticks", default=4, show_default=True, help="Hourly runs to play.")
+@click.option("--every", default=2, show_default=True, help="Hours between two runs.")
+def demo(ticks: int, every: int) -> None:
+    """Play the demo world for several hours against the emulated channels."""
+    settings = _settings()
+    if not settings.is_sandbox or not settings.uses_demo:
+        click.echo("Settings: the demo needs LIFECYCLE_ENV=sandbox and no source set.", err=True)
+        sys.exit(EXIT_SETTINGS)
+    # Ends at the last full half hour of real time, so that `make ui` goes on from there; begins in the
+    # customers' morning hours when that is where the clock is.
+    end = datetime.now(UTC).replace(minute=20, second=0, microsecond=0)
+    moments = [end - timedelta(hours=every * back) for back in reversed(range(ticks))]
+    _run_ticks(settings, moments)
+
+
+@main.command(name="folder")
+@click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--as-of", type=Instant(), help="The moment (default: the latest in the data).")
+@click.option("--no-send", is_flag=True, help="Decide and show; tell nobody.")
+def folder(source: Path, as_of: datetime | None, no_send: bool) -> None:
+    """One run on a folder with ga4/, admin/admin.sqlite and crm/ instead of the configured sources."""
+    from dataclasses import replace
+
+    missing = [
+        name for name in ("ga4", "admin/admin.sqlite", "crm") if not (source / name).exists()
+    ]
+    if missing:
+        click.echo(f"{source} has no {missing[0]}: it must hold ga4/, admin/admin.sqlite and crm/.", err=True)
+        sys.exit(EXIT_FAILED)
+    settings = replace(
+        _settings(),
+        ga4_export_uri=str(source / "ga4"),
+        admin_database_url=f"sqlite:///{(source / 'admin' / 'admin.sqlite').resolve()}",
+        crm_source_uri=str(source / "crm"),
+    )
+    _run_ticks(settings, [as_of] if as_of else [], no_send=no_send)
+
+
+def _run_ticks(settings: Settings, moments: list[datetime], *, no_send: bool = False) -> None:
+    progress = Progress()
+    progress("starting")
+    from orchestration.lib.steps import open_run
+    from orchestration.lib.summary import describe_state, describe_tick
+    from orchestration.lib.ticks import TickResult, open_instance, run_tick
+
+    results: list[TickResult] = []
+    with open_instance(settings.home) as instance, open_run(settings) as opened, _plain_errors():
+        opened.say = progress
+        if not moments:
+            moments = [_latest_moment(opened, progress)]
+        for moment in moments:
+            result = run_tick(opened, instance, moment, no_send=no_send)
+            progress.done()
+            results.append(result)
+            click.echo(f"\n{_local(settings, moment)}   run {result.run_id[:8]}")
+            if opened.demo_report is not None:
+                report = opened.demo_report
+                click.echo(
+                    f"  in the demo world: {report.visits} visits, {report.quotes} quotes, "
+                    f"{report.orders} orders, {report.missed_pickups} missed pickups, {report.opt_outs} opt-outs"
+                )
+                opened.demo_report = None
+            if result.succeeded:
+                for line in describe_tick(settings.published_path, moment):
+                    click.echo(f"  {line}")
+            else:
+                _show_failure(settings, result)
+                break
+    if results[-1].succeeded:
+        click.echo("\nWhere everybody is now")
+        for line in describe_state(settings.published_path, moments[0], moments[-1]):
+            click.echo(f"  {line}")
+        _show_next(settings)
+    else:
+        sys.exit(EXIT_FAILED)
+
+
+def _latest_moment(opened: object, progress: Progress) -> datetime:
+    from orchestration.lib.steps import Run, pull_source
+    from orchestration.sources.latest import read_latest_moment
+
+    assert isinstance(opened, Run)
+    far = datetime(2100, 1, 1, tzinfo=UTC)
+    progress("looking for the latest moment in the data")
+    for source in ("ga4", "admin", "crm"):
+        pull_source(opened, source, far)
+    with opened.connect() as connection:
+        latest = read_latest_moment(connection, tenant_timezone=opened.settings.tenant_timezone)
+    if latest is None:
+        click.echo("The data shows no moment at all: give one with AS_OF or --as-of.", err=True)
+        sys.exit(EXIT_FAILED)
+    return latest
+
+
+def _local(settings: Settings, moment: datetime) -> str:
+    return moment.astimezone(settings.zone).strftime("%a %d %b %Y %H:%M %Z")
+
+
+def _show_failure(settings: Settings, result: object) -> None:
+    from orchestration.lib.ticks import TickResult
+
+    assert isinstance(result, TickResult)
+    for table, reason in result.blocked:
+        click.echo(f"  BLOCKED  {table}: {reason}", err=True)
+    for step, reason in result.failures:
+        click.echo(f"  FAILED   {step}: {reason}", err=True)
+    if result.skipped:
+        click.echo(f"  not run: {', '.join(result.skipped)}", err=True)
+    click.echo(
+        "  What was published before stays. Nothing that depends on the failed part was sent.", err=True
+    )
+    click.echo(f"  Details: `make ui`, run {result.run_id[:8]}.", err=True)
+
+
+def _show_next(settings: Settings) -> None:
+    home = _short(settings.home)
+    click.echo(
+        f"""
+Where to look next
+  make ui                                 the asset graph, runs, checks: http://127.0.0.1:{settings.ui_port}
+  lifecycle segments list                 sizes; `lifecycle segments show lead_hot` for its people
+  lifecycle why CUSTOMER                  why somebody got a message, or did not
+  {home}/published.duckdb       every table, for any DuckDB client
+  {home}/reports/               data docs"""
+    )
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+@main.command()
+def ui() -> None:
+    """Start the Dagster webserver, its daemon, and the gateway; Ctrl-C stops all of them."""
+    from orchestration.lib.launcher import serve_ui
+
+    serve_ui(_settings())
+
+
+@main.group()
+def segments() -> None:
+    """Look at segments."""
+
+
+@segments.command(name="list")
+def list_segments() -> None:
+    """Every segment with its size."""
+    settings = _settings()
+    with _plain_errors(), open_published(settings.published_path) as connection:
+        rows = connection.execute(
+            "select key, size, owner, description from marts.segments order by key"
+        ).fetchall()
+    for key, size, owner, description in rows:
+        click.echo(f"{key:24} {size:>8,}  {owner:12} {description}")
+
+
+@segments.command(name="show")
+@click.argument("key")
+@click.option("--limit", default=20, show_default=True, help="People to show.")
+def show_segment(key: str, limit: int) -> None:
+    """A segment's newest people, and why they are in it."""
+    settings = _settings()
+    with _plain_errors(), open_published(settings.published_path) as connection:
+        found = connection.execute(
+            "select description, size from marts.segments where key = ?", [key]
+        ).fetchone()
+        if found is None:
+            known = ", ".join(
+                row[0] for row in connection.execute("select key from marts.segments order by 1").fetchall()
+            )
+            click.echo(f"no segment is called {key!r}: there are {known}", err=True)
+            sys.exit(EXIT_FAILED)
+        rows = connection.execute(
+            """
+            select members.customer_id, customers.display_name, customers.city, members.entered_at, members.context
+            from marts.segment_membership as members
+            left join marts.dim_customers as customers on members.customer_id = customers.customer_id
+            where members.segment_key = ? order by members.entered_at desc, members.customer_id limit ?
+            """,
+            [key, limit],
+        ).fetchall()
+    click.echo(f"{key}: {found[0]}. {found[1]:,} people.")
+    for customer, name, city, entered, context in rows:
+        since = f"{entered:%d %b %Y %H:%M}"
+        click.echo(f"  {customer}  {(name or '-'):24.24} {(city or '-'):14.14} since {since} UTC  {context or ''}")
+
+
+@main.command()
+@click.argument("customer")
+@click.argument("journey", required=False)
+def why(customer: str, journey: str | None) -> None:
+    """Why CUSTOMER got a message, or did not.
+
+    CUSTOMER is a customer id, an account id, a phone (+91…), an e-mail or a full name.
+    """
+    settings = _settings()
+    with _plain_errors():
+        from orchestration.lib.why import explain
+
+        for line in explain(settings.published_path, customer, journey):
+            click.echo(line)
+
+
+@main.command()
+def unknowns() -> None:
+    """Messages handed over whose answer never came, and what becomes of them."""
+    from activations.ledger import Ledger
+
+    ledger = Ledger(_settings().ledger_url)
+    try:
+        found = ledger.list_unknown()
+    finally:
+        ledger.close()
+    if not found:
+        click.echo("No message is without an answer.")
+    for attempt in found:
+        click.echo(
+            f"{attempt.attempt_id}  {attempt.channel:9} {attempt.journey_key}/{attempt.step_key}  "
+            f"{attempt.customer_id}  since {attempt.claimed_at:%Y-%m-%d %H:%M} UTC  {attempt.error_detail or ''}"
+        )
+    if found:
+        click.echo(
+            f"{len(found)} in all. A receipt settles them; promotional and service ones are never sent again."
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the Dagster definitions and the command line share: settings, the warehouse, dbt, publishing. No Dagster here."""

@@ -1,0 +1,212 @@
+"""Running dbt inside this process.
+
+dbt costs four seconds to import and two to parse before it does anything; a process that runs it three times an
+hour pays that once. Belongs here: invoking dbt and reading its results. What to select is the caller's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from orchestration.lib.warehouse import as_sql_timestamp
+
+PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
+AFTER_SEND_TAG = "after_send"
+OUTBOUND_TAG = "outbound"
+
+
+class DbtError(Exception):
+    """dbt could not run, or models failed. The message names them; fix the model or its input and run again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeResult:
+    """What dbt did with one model, seed or test.
+
+    Attributes:
+        unique_id: dbt's id, such as `model.lifecycle.dim_customers`.
+        status: success, pass, warn, fail, error or skipped.
+        seconds: Wall time.
+        failures: Failing rows of a test.
+        message: dbt's own words.
+    """
+
+    unique_id: str
+    status: str
+    seconds: float
+    failures: int
+    message: str
+
+    @property
+    def is_good(self) -> bool:
+        """Whether what depends on this node may go on."""
+        return self.status in ("success", "pass", "warn", "no-op")
+
+
+class DbtProject:
+    """The dbt project as one process uses it: parsed once, run as often as wanted."""
+
+    def __init__(self, *, warehouse: Path, target: Path) -> None:
+        """Bind the project to a warehouse.
+
+        Args:
+            warehouse: The DuckDB file models are built in.
+            target: Folder for dbt's manifest, compiled SQL and logs.
+        """
+        self._warehouse = warehouse
+        self._target = target
+        self._parsed: Any = None
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the parsed manifest is written."""
+        return self._target / "manifest.json"
+
+    def parse(self) -> Path:
+        """Parse the project and write its manifest; returns the manifest's path.
+
+        Raises:
+            DbtError: The project does not parse.
+        """
+        with self._quiet_environment():
+            from dbt.cli.main import dbtRunner
+
+            outcome = dbtRunner().invoke(["parse", *self._where()])
+        if not outcome.success:
+            raise DbtError(f"the dbt project does not parse: {outcome.exception}")
+        self._parsed = outcome.result
+        return self.manifest_path
+
+    def build(
+        self,
+        *,
+        as_of: datetime,
+        timezone: str,
+        select: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        command: str = "build",
+        extra: Sequence[str] = (),
+    ) -> list[NodeResult]:
+        """Run `dbt build` (or another command) on a selection.
+
+        Args:
+            as_of: The run's moment, aware.
+            timezone: The tenant's IANA zone.
+            select: dbt selection; empty for everything.
+            exclude: dbt selection to leave out.
+            command: The dbt command.
+            extra: More arguments for it.
+
+        Returns:
+            One result a node, in the order they ran. Failed nodes are among them.
+
+        Raises:
+            DbtError: dbt itself failed before it ran any node.
+        """
+        variables = json.dumps({"as_of": as_sql_timestamp(as_of), "tenant_timezone": timezone})
+        arguments = [command, *self._where(), "--vars", variables, *extra]
+        if select:
+            arguments += ["--select", *select]
+        if exclude:
+            arguments += ["--exclude", *exclude]
+        if self._parsed is None:
+            self.parse()
+        with self._quiet_environment():
+            from dbt.cli.main import dbtRunner
+
+            # Without the parsed manifest every new as_of would parse the whole project again.
+            outcome = dbtRunner(manifest=self._parsed).invoke(arguments)
+        nodes = getattr(outcome.result, "results", None)
+        if nodes is None:
+            raise DbtError(f"dbt {command} could not start: {outcome.exception}")
+        return [
+            NodeResult(
+                unique_id=node.node.unique_id,
+                status=str(node.status),
+                seconds=float(node.execution_time or 0),
+                failures=int(node.failures or 0),
+                message=str(node.message or ""),
+            )
+            for node in nodes
+        ]
+
+    def _where(self) -> list[str]:
+        return [
+            "--project-dir",
+            str(PROJECT),
+            "--profiles-dir",
+            str(PROJECT),
+            "--target-path",
+            str(self._target),
+            "--log-path",
+            str(self._target / "logs"),
+            "--quiet",
+            "--no-use-colors",
+            # Results come back as objects; the whole log is in the file.
+            "--log-level",
+            "none",
+            "--log-level-file",
+            "info",
+        ]
+
+    @staticmethod
+    def _release() -> None:
+        """Let go of the warehouse file: dbt keeps it open for its process, and ours goes on."""
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+        DuckDBConnectionManager.close_all_connections()
+
+    @contextmanager
+    def _quiet_environment(self) -> Iterator[None]:
+        # profiles.yml finds the file through the environment, the only way dbt has.
+        before = os.environ.get("LIFECYCLE_WAREHOUSE")
+        os.environ["LIFECYCLE_WAREHOUSE"] = str(self._warehouse)
+        try:
+            yield
+        finally:
+            self._release()
+            if before is None:
+                del os.environ["LIFECYCLE_WAREHOUSE"]
+            else:
+                os.environ["LIFECYCLE_WAREHOUSE"] = before
+
+
+def explain_failures(results: Iterable[NodeResult]) -> str:
+    """Name every failed node with dbt's reason, one a line."""
+    return "\n".join(
+        f"{result.unique_id.split('.', 2)[-1]}: {result.message.strip() or result.status}"
+        for result in results
+        if result.status in ("error", "fail", "runtime error")
+    )
+
+
+def parsed_manifest() -> Path:
+    """Return the manifest of the project as it is on disk, parsing only when something changed since.
+
+    It lies in LIFECYCLE_HOME, so a read-only checkout works and homes do not disturb each other.
+
+    Raises:
+        DbtError: The project does not parse.
+    """
+    from orchestration.lib.settings import read_settings
+
+    settings = read_settings()
+    project = DbtProject(warehouse=settings.warehouse_path, target=settings.home / "dbt")
+    manifest = project.manifest_path
+    sources = [
+        path
+        for pattern in ("models/**/*", "macros/**/*", "seeds/*", "tests/**/*", "*.yml")
+        for path in PROJECT.glob(pattern)
+        if path.is_file()
+    ]
+    newest = max(path.stat().st_mtime for path in sources)
+    if not manifest.exists() or manifest.stat().st_mtime < newest:
+        project.parse()
+    return manifest
