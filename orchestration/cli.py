@@ -25,6 +25,7 @@ from orchestration.lib.warehouse import (
 
 EXIT_SETTINGS = 2
 EXIT_FAILED = 1
+DEMO_LAST_HOUR = 19
 
 
 class Instant(click.ParamType):
@@ -102,7 +103,9 @@ def main() -> None:
 
 @main.command()
 @click.option("--as-of", type=Instant(), help="The moment to decide about (default: now).")
-@click.option("--no-send", is_flag=True, help="Decide and show; tell nobody, leave the ledger alone.")
+@click.option(
+    "--no-send", is_flag=True, help="Decide and show; tell nobody, leave the ledger alone."
+)
 def run(as_of: datetime | None, no_send: bool) -> None:
     """One whole run: pull, judge, decide, send, settle, publish."""
     settings = _settings()
@@ -111,17 +114,21 @@ def run(as_of: datetime | None, no_send: bool) -> None:
 
 @main.command()
 @click.option("--ticks", default=4, show_default=True, help="Hourly runs to play.")
-@click.option("--every", default=2, show_default=True, help="Hours between two runs.")
+@click.option("--every", default=3, show_default=True, help="Hours between two runs.")
 def demo(ticks: int, every: int) -> None:
     """Play the demo world for several hours against the emulated channels."""
     settings = _settings()
     if not settings.is_sandbox or not settings.uses_demo:
         click.echo("Settings: the demo needs LIFECYCLE_ENV=sandbox and no source set.", err=True)
         sys.exit(EXIT_SETTINGS)
-    # Ends at the last full half hour of real time, so that `make ui` goes on from there; begins in the
-    # customers' morning hours when that is where the clock is.
-    end = datetime.now(UTC).replace(minute=20, second=0, microsecond=0)
-    moments = [end - timedelta(hours=every * back) for back in reversed(range(ticks))]
+    # The last evening in the customers' zone and the hours before it: a day with its quiet morning, not a night.
+    now = datetime.now(settings.zone)
+    end = now.replace(hour=DEMO_LAST_HOUR, minute=50, second=0, microsecond=0)
+    if end > now:
+        end -= timedelta(days=1)
+    moments = [
+        (end - timedelta(hours=every * back)).astimezone(UTC) for back in reversed(range(ticks))
+    ]
     _run_ticks(settings, moments)
 
 
@@ -137,7 +144,10 @@ def folder(source: Path, as_of: datetime | None, no_send: bool) -> None:
         name for name in ("ga4", "admin/admin.sqlite", "crm") if not (source / name).exists()
     ]
     if missing:
-        click.echo(f"{source} has no {missing[0]}: it must hold ga4/, admin/admin.sqlite and crm/.", err=True)
+        click.echo(
+            f"{source} has no {missing[0]}: it must hold ga4/, admin/admin.sqlite and crm/.",
+            err=True,
+        )
         sys.exit(EXIT_FAILED)
     settings = replace(
         _settings(),
@@ -219,7 +229,8 @@ def _show_failure(settings: Settings, result: object) -> None:
     if result.skipped:
         click.echo(f"  not run: {', '.join(result.skipped)}", err=True)
     click.echo(
-        "  What was published before stays. Nothing that depends on the failed part was sent.", err=True
+        "  What was published before stays. Nothing that depends on the failed part was sent.",
+        err=True,
     )
     click.echo(f"  Details: `make ui`, run {result.run_id[:8]}.", err=True)
 
@@ -281,7 +292,10 @@ def show_segment(key: str, limit: int) -> None:
         ).fetchone()
         if found is None:
             known = ", ".join(
-                row[0] for row in connection.execute("select key from marts.segments order by 1").fetchall()
+                row[0]
+                for row in connection.execute(
+                    "select key from marts.segments order by 1"
+                ).fetchall()
             )
             click.echo(f"no segment is called {key!r}: there are {known}", err=True)
             sys.exit(EXIT_FAILED)
@@ -297,7 +311,9 @@ def show_segment(key: str, limit: int) -> None:
     click.echo(f"{key}: {found[0]}. {found[1]:,} people.")
     for customer, name, city, entered, context in rows:
         since = f"{entered:%d %b %Y %H:%M}"
-        click.echo(f"  {customer}  {(name or '-'):24.24} {(city or '-'):14.14} since {since} UTC  {context or ''}")
+        click.echo(
+            f"  {customer}  {(name or '-'):24.24} {(city or '-'):14.14} since {since} UTC  {context or ''}"
+        )
 
 
 @main.command()

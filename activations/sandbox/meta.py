@@ -136,10 +136,11 @@ def apply_users(
         else:
             members.append(pairs)
     audience = state.audience(audience_id)
-    if is_removal:
-        changed = state.remove_members(audience, members)
-    else:
-        changed = state.add_members(audience, members)
+    changed = (
+        state.remove_members(audience, members)
+        if is_removal
+        else state.add_members(audience, members)
+    )
     with state.lock:
         kind = "removed" if is_removal else "added"
         audience.requests["deletes" if is_removal else "posts"] += 1

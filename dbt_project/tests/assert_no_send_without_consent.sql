@@ -17,10 +17,9 @@ last_statements as (
         max(statements.stated_at) as last_stated_at
     from leaving
     inner join {{ ref('int_consent_statements') }} as statements
-        on
-            leaving.customer_id = statements.customer_id
-            and leaving.channel = statements.channel
-            and statements.purpose = case leaving.purpose when 'promotional' then 'promotional' else 'service' end
+        on leaving.customer_id = statements.customer_id
+        and leaving.channel = statements.channel
+        and statements.purpose = case leaving.purpose when 'promotional' then 'promotional' else 'service' end
     where statements.stated_at <= {{ as_of() }}
     group by leaving.intent_key
 ),
@@ -32,11 +31,10 @@ consent as (
     from leaving
     inner join last_statements on leaving.intent_key = last_statements.intent_key
     inner join {{ ref('int_consent_statements') }} as statements
-        on
-            leaving.customer_id = statements.customer_id
-            and leaving.channel = statements.channel
-            and statements.purpose = case leaving.purpose when 'promotional' then 'promotional' else 'service' end
-            and last_statements.last_stated_at = statements.stated_at
+        on leaving.customer_id = statements.customer_id
+        and leaving.channel = statements.channel
+        and statements.purpose = case leaving.purpose when 'promotional' then 'promotional' else 'service' end
+        and last_statements.last_stated_at = statements.stated_at
     group by leaving.intent_key
 )
 

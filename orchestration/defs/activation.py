@@ -6,10 +6,10 @@ They have no retry policy of any kind: the ledger alone knows what may be tried 
 from typing import Any
 
 import dagster as dg
+
 from activations.channels.registry import CHANNELS
 from activations.errors import ActivationError
 from activations.runner import SendReport
-
 from orchestration.defs.resources import (
     WAREHOUSE_POOL,
     LifecycleResource,

@@ -6,9 +6,9 @@ A critical promise broken blocks everything downstream of the table in the same 
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+
 from data_contracts.models import Contract
 from data_contracts.validator import CheckResult, ContractResult
-
 from orchestration.defs.ingestion import SOURCES
 from orchestration.defs.resources import WAREHOUSE_POOL, LifecycleResource, run_as_of
 from orchestration.lib import steps
@@ -27,9 +27,14 @@ def _describe(checks: Sequence[CheckResult]) -> str:
 
 
 def _result(
-    found: ContractResult, name: str, failed: Sequence[CheckResult], severity: dg.AssetCheckSeverity
+    found: ContractResult,
+    name: str,
+    failed: Sequence[CheckResult],
+    severity: dg.AssetCheckSeverity,
+    docs: str,
 ) -> dg.AssetCheckResult:
     metadata: dict[str, dg.MetadataValue] = {
+        "data_docs": dg.MetadataValue.url(docs),
         "checks": dg.MetadataValue.int(len(found.checks)),
         "rows": dg.MetadataValue.int(found.rows),
         "rows_in_quarantine": dg.MetadataValue.int(sum(found.quarantined.values())),
@@ -75,8 +80,9 @@ def _build_checks(name: str, contracts: Sequence[Contract]) -> dg.AssetChecksDef
         for found in steps.judge_tables(lifecycle.run, contracts, run_as_of(context)):
             for broken in (*found.blocking, *found.warnings):
                 context.log.warning(broken.message)
-            yield _result(found, BLOCKING_CHECK, found.blocking, dg.AssetCheckSeverity.ERROR)
-            yield _result(found, WARNING_CHECK, found.warnings, dg.AssetCheckSeverity.WARN)
+            docs = steps.data_docs_url(lifecycle.run, found.contract.table)
+            yield _result(found, BLOCKING_CHECK, found.blocking, dg.AssetCheckSeverity.ERROR, docs)
+            yield _result(found, WARNING_CHECK, found.warnings, dg.AssetCheckSeverity.WARN, docs)
 
     return check
 

@@ -14,7 +14,13 @@ from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
 from orchestration.defs.resources import WAREHOUSE_POOL, LifecycleResource, run_as_of
 from orchestration.lib import steps
-from orchestration.lib.dbt import AFTER_SEND_TAG, OUTBOUND_TAG, NodeResult, explain_failures, parsed_manifest
+from orchestration.lib.dbt import (
+    AFTER_SEND_TAG,
+    OUTBOUND_TAG,
+    NodeResult,
+    explain_failures,
+    parsed_manifest,
+)
 
 MANIFEST: Mapping[str, Any] = json.loads(parsed_manifest().read_text(encoding="utf-8"))
 OUTBOUND = f"tag:{OUTBOUND_TAG}"
@@ -89,9 +95,7 @@ def _events(
     context: dg.AssetExecutionContext, run: steps.Run, results: list[NodeResult]
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     counts = _row_counts(run, results)
-    expected_checks = {
-        (key.asset_key, key.name) for key in context.selected_asset_check_keys
-    }
+    expected_checks = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
     for result in results:
         node = MANIFEST["nodes"].get(result.unique_id)
         if node is None:
@@ -114,9 +118,7 @@ def _events(
             name = f"{node['schema']}.{node['name']}"
             if name in counts:
                 metadata["dagster/row_count"] = counts[name]
-            yield dg.MaterializeResult(
-                asset_key=TRANSLATOR.get_asset_key(node), metadata=metadata
-            )
+            yield dg.MaterializeResult(asset_key=TRANSLATOR.get_asset_key(node), metadata=metadata)
     if failures := explain_failures(results):
         raise dg.Failure(
             description=f"Models or their tests failed; the tables before stay.\n{failures}"
@@ -137,9 +139,7 @@ def _build(
             and TRANSLATOR.get_asset_key(node) in context.selected_asset_keys
         ]
         exclude = []
-    results = steps.build_models(
-        lifecycle.run, run_as_of(context), select=select, exclude=exclude
-    )
+    results = steps.build_models(lifecycle.run, run_as_of(context), select=select, exclude=exclude)
     yield from _events(context, lifecycle.run, results)
 
 

@@ -12,16 +12,20 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from types import FrameType
 
 import click
 import requests
+
 from activations.clock import SystemClock
 from activations.gateway.config import GatewayConfig
 from activations.gateway.server import running_gateway
 from activations.ledger import Ledger
-
 from orchestration.lib.outside import Outside, start_sandbox
 from orchestration.lib.settings import Settings
 from orchestration.lib.ticks import prepare_dagster_home
@@ -42,6 +46,7 @@ def serve_ui(settings: Settings) -> None:
     """
     _require_free(settings.ui_port, "UI_PORT")
     _require_free(settings.gateway_port, "GATEWAY_PORT")
+    _require_free(settings.reports_port, "REPORTS_PORT")
     stop = _Stop()
     with ExitStack() as stack:
         ledger = Ledger(settings.ledger_url)
@@ -64,6 +69,8 @@ def serve_ui(settings: Settings) -> None:
             )
             outside = Outside(settings=settings)
         click.echo(f"gateway            http://127.0.0.1:{settings.gateway_port}/healthz")
+        stack.enter_context(_serving_reports(settings))
+        click.echo(f"reports            http://127.0.0.1:{settings.reports_port}/data_docs/")
         environment = _child_environment(outside.settings)
         module = [sys.executable, "-m"]
         processes = [
@@ -84,7 +91,15 @@ def serve_ui(settings: Settings) -> None:
                 start_new_session=True,
             ),
             subprocess.Popen(
-                [*module, "dagster._daemon", "run", "-w", "workspace.yaml", "--log-level", "warning"],
+                [
+                    *module,
+                    "dagster._daemon",
+                    "run",
+                    "-w",
+                    "workspace.yaml",
+                    "--log-level",
+                    "warning",
+                ],
                 env=environment,
                 start_new_session=True,
             ),
@@ -100,6 +115,27 @@ def serve_ui(settings: Settings) -> None:
             click.echo("\nA Dagster process ended by itself; stopping the rest.", err=True)
         else:
             click.echo("\nstopping")
+
+
+class _ReportHandler(SimpleHTTPRequestHandler):
+    """Files of the reports folder, without a line a request on the screen."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Say nothing."""
+
+
+@contextmanager
+def _serving_reports(settings: Settings) -> Iterator[None]:
+    """Serve the reports on this machine only: a browser opens no file links from the UI."""
+    settings.reports_path.mkdir(parents=True, exist_ok=True)
+    handler = partial(_ReportHandler, directory=str(settings.reports_path))
+    server = ThreadingHTTPServer(("127.0.0.1", settings.reports_port), handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 class _Stop:

@@ -10,9 +10,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import sqlalchemy as sa
+
 from activations.ledger import Ledger
 from activations.ledger.schema import UtcDateTime, metadata
-
 from orchestration.sources.landing import PullResult
 
 SOURCE = "ledger"

@@ -33,11 +33,16 @@ def post_failure(
     """
     where = ", ".join(steps) or "before the first step"
     text = f"Run `{run_id[:8]}` of *{job}* failed at {where}."
-    detail = redact(reason)[:_MAX_TEXT].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    detail = (
+        redact(reason)[:_MAX_TEXT].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    )
     blocks = [
         {"type": "section", "text": {"type": "mrkdwn", "text": text}},
         {"type": "section", "text": {"type": "mrkdwn", "text": detail or "No reason was given."}},
-        {"type": "section", "text": {"type": "mrkdwn", "text": f"<{ui}/runs/{run_id}|Open the run>"}},
+        {
+            "type": "section",
+            "text": {"type": "mrkdwn", "text": f"<{ui}/runs/{run_id}|Open the run>"},
+        },
     ]
     try:
         answer = requests.post(

@@ -20,7 +20,7 @@ from activations.sandbox.client import SandboxClient
 from activations.sandbox.config import SandboxConfig, load_templates
 from activations.sandbox.server import running_sandbox
 from activations.templates.loader import FOLDER as TEMPLATES
-
+from orchestration.demo.outside import HttpSandbox
 from orchestration.demo.world import AdvanceReport, World
 from orchestration.lib.settings import Settings
 
@@ -66,7 +66,9 @@ def open_outside(settings: Settings, ledger: Ledger) -> Iterator[Outside]:
         with SandboxClient(settings.whatsapp_base_url) as client:
             yield Outside(settings=settings, sandbox=client)
         return
-    with start_sandbox(settings, ledger, clock=FixedClock(datetime(2000, 1, 1, tzinfo=UTC))) as outside:
+    with start_sandbox(
+        settings, ledger, clock=FixedClock(datetime(2000, 1, 1, tzinfo=UTC))
+    ) as outside:
         yield outside
 
 
@@ -146,7 +148,12 @@ def play_demo(outside: Outside, as_of: datetime) -> tuple[Settings, AdvanceRepor
             seed=settings.demo_seed,
             start=as_of - DEMO_HISTORY,
         )
-    report = world.advance(as_of, outside.sandbox) if as_of > world.now else None
+    report = None
+    if as_of > world.now:
+        with HttpSandbox(outside.settings.whatsapp_base_url) as people_side:
+            report = world.advance(as_of, people_side)
+    if outside.sandbox is not None:
+        outside.sandbox.set_clock(as_of)
     return (
         replace(
             settings,

@@ -91,7 +91,9 @@ SETTINGS: tuple[Setting, ...] = (
         help="Public base URL of the gateway (links, unsubscribe, webhooks). Empty in the sandbox: this machine.",
     ),
     Setting(
-        name="GATEWAY_PORT", default="8377", help="Port `make ui` gives the gateway on this machine."
+        name="GATEWAY_PORT",
+        default="8377",
+        help="Port `make ui` gives the gateway on this machine.",
     ),
     Setting(
         name="GATEWAY_SECRET",
@@ -104,12 +106,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(name="WHATSAPP_PHONE_NUMBER_ID", help="Sender: the Cloud API phone number id."),
     Setting(name="WHATSAPP_ACCESS_TOKEN", help="Cloud API access token.", is_secret=True),
-    Setting(
-        name="WHATSAPP_APP_SECRET", help="App secret that signs webhooks.", is_secret=True
-    ),
-    Setting(
-        name="WHATSAPP_VERIFY_TOKEN", help="Token of the webhook handshake.", is_secret=True
-    ),
+    Setting(name="WHATSAPP_APP_SECRET", help="App secret that signs webhooks.", is_secret=True),
+    Setting(name="WHATSAPP_VERIFY_TOKEN", help="Token of the webhook handshake.", is_secret=True),
     Setting(
         name="SENDGRID_BASE_URL",
         help="SendGrid base URL. Empty: the emulator in the sandbox, SendGrid's in production.",
@@ -132,7 +130,14 @@ SETTINGS: tuple[Setting, ...] = (
         is_secret=True,
     ),
     Setting(name="UI_PORT", default="3000", help="Port of the Dagster webserver in `make ui`."),
-    Setting(name="DEMO_PEOPLE", default="2000", help="People in the demo world when it is created."),
+    Setting(
+        name="REPORTS_PORT",
+        default="3001",
+        help="Port on which `make ui` serves reports and data docs.",
+    ),
+    Setting(
+        name="DEMO_PEOPLE", default="2000", help="People in the demo world when it is created."
+    ),
     Setting(name="DEMO_SEED", default="7", help="Seed of the demo world when it is created."),
 )
 
@@ -196,6 +201,7 @@ class Settings:
     meta_audience_id: str
     slack_webhook_url: str = field(repr=False)
     ui_port: int
+    reports_port: int
     demo_people: int
     demo_seed: int
 
@@ -223,6 +229,11 @@ class Settings:
     def reports_path(self) -> Path:
         """Folder of reports and data docs."""
         return self.home / "reports"
+
+    @property
+    def data_docs_path(self) -> Path:
+        """Folder of the contracts' pages, inside the reports."""
+        return self.reports_path / "data_docs"
 
     @property
     def demo_path(self) -> Path:
@@ -264,7 +275,10 @@ def read_settings(
 
 
 def _refuse_unknown(
-    environment: Mapping[str, str], from_file: Mapping[str, str], known: set[str], dotenv: Path | None
+    environment: Mapping[str, str],
+    from_file: Mapping[str, str],
+    known: set[str],
+    dotenv: Path | None,
 ) -> None:
     ours = {name for name in environment if name.startswith(PREFIXES) and name not in INTERNAL}
     for name in sorted((ours | set(from_file)) - known):
@@ -334,6 +348,7 @@ def _build(values: Mapping[str, str]) -> Settings:
         meta_audience_id=text("META_AUDIENCE_ID"),
         slack_webhook_url=values["SLACK_WEBHOOK_URL"],
         ui_port=_number(values, "UI_PORT"),
+        reports_port=_number(values, "REPORTS_PORT"),
         demo_people=_number(values, "DEMO_PEOPLE"),
         demo_seed=_number(values, "DEMO_SEED"),
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+
 from activations.audiences import AudienceReport, sync_audience
 from activations.audiences.meta_custom_audience import MetaAudienceConfig, MetaCustomAudience
 from activations.channels.email import EmailConfig
@@ -27,10 +28,10 @@ from activations.rows import Decision, MessageRow
 from activations.runner import SendLimits, SendReport, record_decisions, send_messages
 from activations.templates.content import Content, LinkSettings
 from activations.templates.loader import load_templates
+from data_contracts.docs import build_data_docs, page_of
 from data_contracts.loader import load_contracts
 from data_contracts.models import Contract
 from data_contracts.validator import ContractResult, validate_all
-
 from orchestration.demo.world import AdvanceReport
 from orchestration.lib.dbt import AFTER_SEND_TAG, DbtProject, NodeResult
 from orchestration.lib.ledger_pull import load_ledger
@@ -181,10 +182,20 @@ def contracts_of(layer: str, source: str | None = None) -> tuple[Contract, ...]:
 def judge_tables(
     run: Run, contracts: Sequence[Contract], as_of: datetime
 ) -> tuple[ContractResult, ...]:
-    """Judge tables by their contracts and bring their quarantine up to date."""
+    """Judge tables by their contracts, bring their quarantine up to date and write their pages."""
     run.say(f"judging {len(contracts)} contracts")
     with run.connect() as connection:
-        return validate_all(connection, contracts, as_of=as_of)
+        results = validate_all(connection, contracts, as_of=as_of)
+    build_data_docs(
+        results, run.settings.data_docs_path, tables=[c.table for c in load_contracts()]
+    )
+    return results
+
+
+def data_docs_url(run: Run, table: str) -> str:
+    """Return where `make ui` serves the page of a table's contract."""
+    page = page_of(run.settings.data_docs_path, table).relative_to(run.settings.reports_path)
+    return f"http://127.0.0.1:{run.settings.reports_port}/{page.as_posix()}"
 
 
 # Models -------------------------------------------------------------------------------------

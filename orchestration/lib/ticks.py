@@ -96,9 +96,9 @@ def run_tick(
         as_of: The moment, aware.
         no_send: Decide and show, tell nobody and leave the ledger alone.
     """
+    from orchestration.definitions import defs
     from orchestration.defs.contracts import BLOCKING_CHECK
     from orchestration.defs.resources import AS_OF_TAG, NO_SEND_TAG, hand_over
-    from orchestration.definitions import defs
 
     tags = {AS_OF_TAG: as_of.isoformat()}
     if no_send:

@@ -47,9 +47,7 @@ def as_sql_timestamp(instant: datetime) -> str:
 
 
 @contextmanager
-def open_warehouse(
-    path: Path, *, read_only: bool = False
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the warehouse in UTC with its schemas, and close it whatever happens.
 
     Raises:

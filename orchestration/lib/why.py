@@ -39,7 +39,9 @@ def find_customer(connection: duckdb.DuckDBPyConnection, wanted: str) -> str:
         )
     if len(rows) > 1:
         ids = ", ".join(sorted(row[0] for row in rows)[:5])
-        raise UnknownCustomerError(f"{len(rows)} people are known as {wanted!r}: {ids}. Give one id.")
+        raise UnknownCustomerError(
+            f"{len(rows)} people are known as {wanted!r}: {ids}. Give one id."
+        )
     return str(rows[0][0])
 
 
@@ -57,7 +59,10 @@ def explain(published: Path, wanted: str, journey: str | None = None) -> Iterato
     """
     with open_published(published) as connection:
         if journey is not None:
-            known = [row[0] for row in connection.execute("select journey_key from marts.journeys").fetchall()]
+            known = [
+                row[0]
+                for row in connection.execute("select journey_key from marts.journeys").fetchall()
+            ]
             if journey not in known:
                 raise UnknownCustomerError(
                     f"no journey is called {journey!r}: there are {', '.join(sorted(known))}"
@@ -111,7 +116,11 @@ def _entries(
         return
     for key, entry, since, until, exit_reason, arm, unreachable in entries:
         yield ""
-        end = f"until {until:%d %b %Y %H:%M} ({(exit_reason or 'ended').replace('_', ' ')})" if until else "still"
+        end = (
+            f"until {until:%d %b %Y %H:%M} ({(exit_reason or 'ended').replace('_', ' ')})"
+            if until
+            else "still"
+        )
         yield f"{key} [{entry}]: eligible from {since:%d %b %Y %H:%M} UTC, {end}"
         if unreachable:
             yield f"  could not be reached when it began: {unreachable.replace('_', ' ')}"
@@ -131,7 +140,20 @@ def _entries(
             """,
             [customer, key, entry],
         ).fetchall()
-        for step, due, outcome, reason, channel, lost_to, decided, meaning, sent, delivered, read, clicked in steps:
+        for (
+            step,
+            due,
+            outcome,
+            reason,
+            channel,
+            lost_to,
+            decided,
+            meaning,
+            sent,
+            delivered,
+            read,
+            clicked,
+        ) in steps:
             on = f" on {channel}" if channel else ""
             yield f"  {step}, due {due:%d %b %H:%M}: {outcome}{on}, {reason.replace('_', ' ')}"
             if meaning:
@@ -141,7 +163,12 @@ def _entries(
             if sent:
                 seen = [
                     f"{word} {at:%d %b %H:%M}"
-                    for word, at in (("sent", sent), ("delivered", delivered), ("read", read), ("clicked", clicked))
+                    for word, at in (
+                        ("sent", sent),
+                        ("delivered", delivered),
+                        ("read", read),
+                        ("clicked", clicked),
+                    )
                     if at
                 ]
                 yield "      " + ", ".join(seen)

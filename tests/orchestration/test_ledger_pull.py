@@ -7,7 +7,6 @@ from pathlib import Path
 
 from activations.ledger import Ledger
 from activations.rows import ConsentStatement
-
 from orchestration.lib.ledger_pull import TABLES, load_ledger
 from orchestration.lib.warehouse import open_warehouse
 
@@ -32,7 +31,9 @@ def test_a_pull_of_an_unchanged_ledger_changes_nothing(tmp_path: Path) -> None:
     with open_warehouse(tmp_path / "w.duckdb") as connection:
         first = load_ledger(connection, ledger)
         second = load_ledger(connection, ledger)
-        stated = connection.execute("select stated_at from raw.ledger_consent_statements").fetchall()
+        stated = connection.execute(
+            "select stated_at from raw.ledger_consent_statements"
+        ).fetchall()
     ledger.close()
     assert {result.table for result in first} == set(TABLES)
     assert [result.table for result in first if result.has_changed] == ["ledger_consent_statements"]

@@ -50,12 +50,17 @@ def test_only_what_people_query_is_published(tmp_path: Path) -> None:
     _write(source, 1)
     publish(source, copy)
     with open_published(copy) as reader:
-        found = reader.execute("select table_schema, table_name from information_schema.tables").fetchall()
+        found = reader.execute(
+            "select table_schema, table_name from information_schema.tables"
+        ).fetchall()
     assert found == [("marts", "answer")]
 
 
 def test_asking_before_the_first_run_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(WarehouseMissingError, match="make run"), open_published(tmp_path / "p.duckdb"):
+    with (
+        pytest.raises(WarehouseMissingError, match="make run"),
+        open_published(tmp_path / "p.duckdb"),
+    ):
         pass
 
 

@@ -121,6 +121,18 @@ closed as (
     select *
     from {{ ref('int_step_candidates') }}
     where ledger_outcome in ('held', 'planned') and standing in ('converted', 'exited', 'expired', 'held_too_long')
+),
+
+-- a step the ledger holds open whose entry is no more (its facts changed, or two people proved to be one) has left as well
+orphaned as (
+    select intents.*
+    from {{ ref('stg_ledger__intents') }} as intents
+    left join {{ ref('int_step_candidates') }} as candidates on intents.intent_key = candidates.intent_key
+    where
+        intents.outcome in ('held', 'planned')
+        and coalesce(intents.state, 'none') <> 'claimed'
+        and intents.run_as_of < {{ as_of() }}
+        and candidates.intent_key is null
 )
 
 select
@@ -186,3 +198,33 @@ left join {{ ref('int_entry_arms') }} as arms
     on closed.journey_key = arms.journey_key
     and closed.entry_key = arms.entry_key
     and closed.customer_id = arms.customer_id
+union all
+select
+    intent_key,
+    journey_key,
+    entry_key,
+    step_key,
+    customer_id,
+    arm,
+    variant,
+    channel,
+    address,
+    purpose,
+    template_id,
+    'en',
+    null,
+    null,
+    null,
+    null,
+    null,
+    null,
+    null,
+    null,
+    priority,
+    due_at,
+    latest_useful_at,
+    'skipped',
+    'exited',
+    null,
+    {{ as_of() }}
+from orphaned

@@ -170,7 +170,9 @@ clocked as (
         cast({{ local_from_utc(as_of()) }} as time) as local_time,
         cast(quiet.quiet_from as time) as quiet_from_time,
         -- people are let go over the first minutes of the morning, not all at once
-        cast(floor({{ bucket_of('release', 'candidates.intent_key') }} * {{ var('release_spread_minutes') }} / 100) as integer) as spread_minutes
+        cast(
+            floor({{ bucket_of('release', 'candidates.intent_key') }} * {{ var('release_spread_minutes') }} / 100) as integer
+        ) as spread_minutes
     from candidates
     inner join reach on candidates.intent_key = reach.moment_key
     inner join {{ ref('quiet_hours') }} as quiet

@@ -1,4 +1,6 @@
 {# Every step of every entry that has come due, with what facts alone already settle: left, too late, or still open. #}
+{% set step_due_at = dbt.dateadd('minute', 'steps.delay_minutes', 'windows.eligible_from') %}
+
 with
 
 windows as (
@@ -32,10 +34,11 @@ ledger as (
     left join redirects on intents.customer_id = redirects.former_id
     where intents.run_as_of < {{ as_of() }}
     -- two merged customers may both have had this step: the one that went further speaks
-    qualify row_number() over (
-        partition by intents.journey_key, intents.entry_key, intents.step_key, coalesce(redirects.customer_id, intents.customer_id)
-        order by case intents.outcome when 'sent' then 0 when 'ghost' then 1 when 'skipped' then 2 else 3 end, intents.intent_key
-    ) = 1
+    qualify
+        row_number() over (
+            partition by intents.journey_key, intents.entry_key, intents.step_key, coalesce(redirects.customer_id, intents.customer_id)
+            order by case intents.outcome when 'sent' then 0 when 'ghost' then 1 when 'skipped' then 2 else 3 end, intents.intent_key
+        ) = 1
 ),
 
 due as (
@@ -53,13 +56,13 @@ due as (
         journeys.reentry,
         journeys.cooldown_days,
         journeys.status as journey_status,
-        {{ dbt.dateadd('minute', 'steps.delay_minutes', 'windows.eligible_from') }} as due_at,
+        {{ step_due_at }} as due_at,
         -- a step is of no use beyond its own window either
         least(windows.eligible_to, case
             when steps.useful_until = 'eligible_to' then windows.eligible_to
             when steps.delay_minutes < 1440
-                then {{ dbt.dateadd('hour', var('useful_hours_early'), dbt.dateadd('minute', 'steps.delay_minutes', 'windows.eligible_from')) }}
-            else {{ dbt.dateadd('hour', var('useful_hours_late'), dbt.dateadd('minute', 'steps.delay_minutes', 'windows.eligible_from')) }}
+                then {{ dbt.dateadd('hour', var('useful_hours_early'), step_due_at) }}
+            else {{ dbt.dateadd('hour', var('useful_hours_late'), step_due_at) }}
         end) as latest_useful_at
     from windows
     inner join steps on windows.journey_key = steps.journey_key

@@ -85,7 +85,11 @@ channel_moments as (
         channels.channel as channel_order
     from customers
     cross join {{ ref('channels') }} as channels
-    cross join (select 'promotional' as purpose union all select 'service') as purposes
+    cross join (
+        select 'promotional' as purpose
+        union all
+        select 'service' as purpose
+    ) as purposes
 ),
 
 reach as (
@@ -110,11 +114,11 @@ reachable as (
 
 consent as (
     select
-        customer_id
         {% for channel in ['whatsapp', 'sms', 'email', 'push'] %}
-        , max(status) filter (where channel = '{{ channel }}' and purpose = 'promotional') as consent_{{ channel }}_promotional
-        , max(status) filter (where channel = '{{ channel }}' and purpose = 'service') as consent_{{ channel }}_service
+        max(status) filter (where channel = '{{ channel }}' and purpose = 'promotional') as consent_{{ channel }}_promotional,
+        max(status) filter (where channel = '{{ channel }}' and purpose = 'service') as consent_{{ channel }}_service,
         {% endfor %}
+        customer_id
     from {{ ref('int_consent_intervals') }}
     where valid_to is null
     group by customer_id
@@ -205,7 +209,10 @@ select
         when completed_orders >= 1 and days_silent >= {{ var('silence_defected_days') }} then 'defected'
         when completed_orders >= 1 and days_silent >= {{ var('silence_at_risk_days') }} then 'at_risk'
         when completed_orders >= 1 then 'using'
-        when lifecycle_stage = 'price_view' and last_quote_at > {{ dbt.dateadd('day', -var('considering_window_days'), as_of()) }} then 'considering'
+        when
+            lifecycle_stage = 'price_view'
+            and last_quote_at > {{ dbt.dateadd('day', -var('considering_window_days'), as_of()) }}
+            then 'considering'
         else 'aware'
     end as relation,
     cast(orders as bigint) as orders,

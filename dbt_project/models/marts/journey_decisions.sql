@@ -34,7 +34,7 @@ decided_now as (
 settled_by_facts as (
     select
         *,
-        case standing when 'expired' then latest_useful_at when 'held_too_long' then latest_useful_at else greatest(ended_at, due_at) end as settled_at
+        case when standing in ('expired', 'held_too_long') then latest_useful_at else greatest(ended_at, due_at) end as settled_at
     from {{ ref('int_step_candidates') }}
     where standing in ('converted', 'exited', 'expired', 'held_too_long')
 )

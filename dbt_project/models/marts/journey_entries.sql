@@ -36,7 +36,10 @@ select
     reach.unreachable_reason is null as is_reachable,
     reach.channel,
     reach.unreachable_reason,
-    case when least(windows.eligible_to, windows.exit_at) <= {{ as_of() }} then least(windows.eligible_to, windows.exit_at) end as exited_at,
+    case
+        when least(windows.eligible_to, windows.exit_at) <= {{ as_of() }}
+            then least(windows.eligible_to, windows.exit_at)
+    end as exited_at,
     case
         when windows.exit_at <= {{ as_of() }} and windows.exit_at < windows.eligible_to then windows.exit_reason
         when windows.eligible_to <= {{ as_of() }} then windows.end_reason

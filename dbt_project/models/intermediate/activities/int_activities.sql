@@ -72,15 +72,19 @@ ga4_only_quotes as (
     left join quotes as near_quotes
         on ga4_events.customer_id = near_quotes.customer_id
         and ga4_events.quote_value = near_quotes.quoted_price
-        and near_quotes.created_at between {{ dbt.dateadd('second', -var('ga4_same_quote_seconds'), 'ga4_events.occurred_at') }}
-        and {{ dbt.dateadd('second', var('ga4_same_quote_seconds'), 'ga4_events.occurred_at') }}
+        and near_quotes.created_at >= {{ dbt.dateadd('second', -var('ga4_same_quote_seconds'), 'ga4_events.occurred_at') }}
+        and near_quotes.created_at <= {{ dbt.dateadd('second', var('ga4_same_quote_seconds'), 'ga4_events.occurred_at') }}
     where ga4_events.event_name = 'quote_viewed' and quotes.quote_id is null and near_quotes.quote_id is null
     -- a doubled tag tells the same view twice within seconds
-    qualify row_number() over (
-        partition by ga4_events.session_key, ga4_events.quote_value, ga4_events.device_model,
-        {{ dbt.date_trunc('minute', 'ga4_events.occurred_at') }}
-        order by ga4_events.occurred_at
-    ) = 1
+    qualify
+        row_number() over (
+            partition by
+                ga4_events.session_key,
+                ga4_events.quote_value,
+                ga4_events.device_model,
+                {{ dbt.date_trunc('minute', 'ga4_events.occurred_at') }}
+            order by ga4_events.occurred_at
+        ) = 1
 ),
 
 stream as (
@@ -106,10 +110,11 @@ stream as (
         end,
         occurred_at, 'ga4', session_key, category, brand, device_model, quote_value, geo_city, platform, utm_campaign, null
     from ga4_events
-    where event_name in (
-        'search', 'view_search_results', 'view_item_list', 'view_item', 'add_to_wishlist', 'add_to_cart',
-        'begin_checkout', 'purchase', 'first_open'
-    )
+    where
+        event_name in (
+            'search', 'view_search_results', 'view_item_list', 'view_item', 'add_to_wishlist', 'add_to_cart',
+            'begin_checkout', 'purchase', 'first_open'
+        )
     union all
     select
         'uninstall:' || event_id, customer_id, 'app_uninstalled', occurred_at, 'ga4', null,

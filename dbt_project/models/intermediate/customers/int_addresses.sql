@@ -47,12 +47,12 @@ given as (
     left join {{ ref('stg_admin__users') }} as users on contacts.user_id = users.user_id
     where contacts.email is not null
     union all
-    select customer_id, 'push', customer_id, min(started_at), 5
+    select customer_id, 'push', customer_id as own_address, min(started_at), 5
     from {{ ref('int_ga4_sessions') }}
     where customer_id is not null and platform in ('ANDROID', 'IOS')
     group by customer_id
     union all
-    select customer_id, 'push', customer_id, min(created_at), 5
+    select customer_id, 'push', customer_id as own_address, min(created_at), 5
     from {{ ref('int_quotes') }}
     where customer_id is not null and platform in ('ANDROID', 'IOS')
     group by customer_id

@@ -4,10 +4,11 @@ with
 last_of_instant as (
     select *
     from {{ ref('int_consent_statements') }}
-    qualify row_number() over (
-        partition by customer_id, channel, purpose, stated_at
-        order by case status when 'opt_out' then 0 else 1 end, consent_source
-    ) = 1
+    qualify
+        row_number() over (
+            partition by customer_id, channel, purpose, stated_at
+            order by case status when 'opt_out' then 0 else 1 end, consent_source
+        ) = 1
 )
 
 select

@@ -124,7 +124,11 @@ by_customer as (
 by_purpose as (
     select by_customer.*, purposes.purpose as for_purpose
     from by_customer
-    inner join (select 'promotional' as purpose union all select 'service') as purposes
+    inner join (
+        select 'promotional' as purpose
+        union all
+        select 'service' as purpose
+    ) as purposes
         on by_customer.purpose in ('all', purposes.purpose)
 )
 

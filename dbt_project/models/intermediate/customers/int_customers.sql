@@ -53,7 +53,7 @@ addresses as (
         ) as has_test_phone,
         bool_or(
             address_kind = 'email'
-            and split_part(address, '@', 2) in ({% for domain in var('test_email_domains') %}'{{ domain }}'{% if not loop.last %}, {% endif %}{% endfor %})
+            and split_part(address, '@', 2) in ('{{ var("test_email_domains") | join("', '") }}')
         ) as has_test_email
     from {{ ref('int_addresses') }}
     group by customer_id

@@ -41,8 +41,13 @@ ga4_users as (
 ),
 
 statements as (
-    select 'admin_user' as left_type, cast(user_id as varchar) as left_value, 'phone' as right_type,
-        phone_e164 as right_value, 'admin.users' as evidence_source, created_at as seen_at
+    select
+        'admin_user' as left_type,
+        cast(user_id as varchar) as left_value,
+        'phone' as right_type,
+        phone_e164 as right_value,
+        'admin.users' as evidence_source,
+        created_at as seen_at
     from users
     union all
     select 'admin_user', cast(user_id as varchar), 'email', email_key, 'admin.users', created_at

@@ -4,9 +4,10 @@ with
 last_of_instant as (
     select *
     from {{ ref('int_stage_events') }}
-    qualify row_number() over (
-        partition by customer_id, occurred_at order by step desc, activity_id desc
-    ) = 1
+    qualify
+        row_number() over (
+            partition by customer_id, occurred_at order by step desc, activity_id desc
+        ) = 1
 ),
 
 changes as (

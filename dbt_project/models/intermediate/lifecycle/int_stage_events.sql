@@ -147,9 +147,10 @@ with_stage_before as (
     left join moves
         on feedback.customer_id = moves.customer_id
         and (moves.occurred_at < feedback.occurred_at or (moves.occurred_at = feedback.occurred_at and moves.step < 6))
-    qualify row_number() over (
-        partition by feedback.activity_id order by moves.occurred_at desc, moves.step desc, moves.activity_id desc
-    ) = 1
+    qualify
+        row_number() over (
+            partition by feedback.activity_id order by moves.occurred_at desc, moves.step desc, moves.activity_id desc
+        ) = 1
 ),
 
 all_moves as (

@@ -28,14 +28,15 @@ current_status as (
         status,
         last_reached_at as status_since
     from statuses
-    qualify row_number() over (
-        partition by order_id
-        order by
-            case when status in ('completed', 'returned', 'cancelled', 'expired', 'failed') then 1 else 0 end desc,
-            case when status in ('completed', 'returned', 'cancelled', 'expired', 'failed') then status_rank else 0 end desc,
-            last_reached_at desc,
-            status_rank desc
-    ) = 1
+    qualify
+        row_number() over (
+            partition by order_id
+            order by
+                case when status in ('completed', 'returned', 'cancelled', 'expired', 'failed') then 1 else 0 end desc,
+                case when status in ('completed', 'returned', 'cancelled', 'expired', 'failed') then status_rank else 0 end desc,
+                last_reached_at desc,
+                status_rank desc
+        ) = 1
 ),
 
 payouts as (

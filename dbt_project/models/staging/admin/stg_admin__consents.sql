@@ -1,7 +1,7 @@
 with
 
 consents as (
-    select * from {{ source('admin', 'admin_consents') }}
+    {{ fit_rows('admin', 'admin_consents') }}
 ),
 
 cleaned as (

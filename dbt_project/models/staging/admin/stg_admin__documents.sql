@@ -1,7 +1,7 @@
 with
 
 documents as (
-    select * from {{ source('admin', 'admin_documents') }}
+    {{ fit_rows('admin', 'admin_documents') }}
 ),
 
 cleaned as (

@@ -1,7 +1,7 @@
 with
 
 feedback as (
-    select * from {{ source('admin', 'admin_feedback') }}
+    {{ fit_rows('admin', 'admin_feedback') }}
 ),
 
 cleaned as (

@@ -1,7 +1,7 @@
 with
 
 history as (
-    select * from {{ source('admin', 'admin_order_status_history') }}
+    {{ fit_rows('admin', 'admin_order_status_history') }}
 ),
 
 cleaned as (

@@ -1,7 +1,7 @@
 with
 
 orders as (
-    select * from {{ source('admin', 'admin_orders') }}
+    {{ fit_rows('admin', 'admin_orders') }}
 ),
 
 cleaned as (

@@ -1,7 +1,7 @@
 with
 
 payouts as (
-    select * from {{ source('admin', 'admin_payouts') }}
+    {{ fit_rows('admin', 'admin_payouts') }}
 ),
 
 cleaned as (

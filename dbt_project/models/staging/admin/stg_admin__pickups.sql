@@ -1,7 +1,7 @@
 with
 
 pickups as (
-    select * from {{ source('admin', 'admin_pickups') }}
+    {{ fit_rows('admin', 'admin_pickups') }}
 ),
 
 cleaned as (

@@ -1,7 +1,7 @@
 with
 
 push_tokens as (
-    select * from {{ source('admin', 'admin_push_tokens') }}
+    {{ fit_rows('admin', 'admin_push_tokens') }}
 ),
 
 cleaned as (

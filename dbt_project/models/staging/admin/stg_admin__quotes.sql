@@ -1,7 +1,7 @@
 with
 
 quotes as (
-    select * from {{ source('admin', 'admin_quotes') }}
+    {{ fit_rows('admin', 'admin_quotes') }}
 ),
 
 cleaned as (

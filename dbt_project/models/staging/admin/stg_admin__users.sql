@@ -1,7 +1,7 @@
 with
 
 users as (
-    select * from {{ source('admin', 'admin_users') }}
+    {{ fit_rows('admin', 'admin_users') }}
 ),
 
 cleaned as (

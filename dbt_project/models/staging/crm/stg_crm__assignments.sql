@@ -1,7 +1,7 @@
 with
 
 assignments as (
-    select * from {{ source('crm', 'crm_assignments') }}
+    {{ fit_rows('crm', 'crm_assignments') }}
 )
 
 select

@@ -3,7 +3,7 @@
 with
 
 channel_events as (
-    select * from {{ source('crm', 'crm_channel_events') }}
+    {{ fit_rows('crm', 'crm_channel_events') }}
 ),
 
 cleaned as (

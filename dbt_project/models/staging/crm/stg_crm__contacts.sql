@@ -1,7 +1,7 @@
 with
 
 contacts as (
-    select * from {{ source('crm', 'crm_contacts') }}
+    {{ fit_rows('crm', 'crm_contacts') }}
 ),
 
 cleaned as (

@@ -1,7 +1,7 @@
 with
 
 journey_entries as (
-    select * from {{ source('crm', 'crm_journey_entries') }}
+    {{ fit_rows('crm', 'crm_journey_entries') }}
 ),
 
 cleaned as (

@@ -1,7 +1,7 @@
 with
 
 messages as (
-    select * from {{ source('crm', 'crm_messages') }}
+    {{ fit_rows('crm', 'crm_messages') }}
 ),
 
 cleaned as (

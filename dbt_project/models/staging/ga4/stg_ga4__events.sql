@@ -2,7 +2,10 @@
 with
 
 events as (
-    select * from {{ source('ga4', 'ga4_events') }}
+    {{ fit_rows('ga4', 'ga4_events', [
+        '_table', '_table_date', 'event_timestamp', 'event_name', 'event_server_timestamp_offset', 'user_pseudo_id',
+        'event_bundle_sequence_id',
+    ]) }}
 ),
 
 daily_dates as (
@@ -19,6 +22,8 @@ current_tables as (
 ),
 
 flattened as (
+    -- device.category is a field of a nested column, not of a table
+    -- noqa: disable=RF03,AL09
     select
         _table_date as event_date,
         {{ utc_from_epoch_micros('event_timestamp + coalesce(event_server_timestamp_offset, 0)') }} as occurred_at,
@@ -49,15 +54,17 @@ flattened as (
         md5(cast(event_params as varchar)) as params_hash
     from current_tables
     where event_timestamp is not null and event_name is not null
+    -- noqa: enable=RF03,AL09
 ),
 
 deduplicated as (
     select *
     from flattened
-    qualify row_number() over (
-        partition by event_name, event_timestamp, user_pseudo_id, ga_session_id, params_hash, stream_id
-        order by user_id nulls last
-    ) = 1
+    qualify
+        row_number() over (
+            partition by event_name, event_timestamp, user_pseudo_id, ga_session_id, params_hash, stream_id
+            order by user_id nulls last
+        ) = 1
 ),
 
 counted as (

@@ -10,6 +10,7 @@ select
     address,
     purpose,
     template_id,
+    cast(priority as integer) as priority,
     due_at,
     latest_useful_at,
     outcome,

@@ -1,0 +1,60 @@
+"""The whole project on a company that has no data yet: it builds, and every unit test holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from activations.ledger import Ledger
+from orchestration.lib.ledger_pull import load_ledger
+from orchestration.lib.warehouse import open_warehouse
+from orchestration.sources.admin.tables import ADMIN_TABLES
+from orchestration.sources.crm.tables import CRM_TABLES
+from orchestration.sources.ga4 import schema as ga4_schema
+from orchestration.sources.landing import ensure_table
+from tests.dbt_project.building import BuildReport, run_dbt
+
+AS_OF = datetime(2026, 10, 31, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def empty_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse whose raw tables exist and hold nothing."""
+    home = tmp_path_factory.mktemp("empty_company")
+    ledger = Ledger(f"sqlite:///{home / 'ledger.sqlite'}")
+    with open_warehouse(home / "warehouse.duckdb") as connection:
+        specs = [ga4_schema.EVENTS, *(table.spec for table in ADMIN_TABLES), *CRM_TABLES]
+        for spec in specs:
+            ensure_table(connection, spec)
+        load_ledger(connection, ledger)
+    ledger.engine.dispose()
+    return home / "warehouse.duckdb"
+
+
+@pytest.fixture(scope="module")
+def build(empty_warehouse: Path) -> BuildReport:
+    return run_dbt(empty_warehouse, "build", as_of=AS_OF)
+
+
+def test_an_empty_company_builds_and_every_test_passes(build):
+    assert build.bad == {}, build.output
+    assert len(build.named("model")) > 80
+
+
+def test_every_unit_test_ran(build):
+    assert len(build.named("unit_test")) >= 50
+
+
+def test_an_empty_company_has_nobody_and_sends_nothing(build, empty_warehouse):
+    assert build.bad == {}
+    with duckdb.connect(str(empty_warehouse), read_only=True) as connection:
+        for table in (
+            "marts.dim_customers",
+            "marts.journey_entries",
+            "sync.sync_whatsapp_messages",
+        ):
+            assert connection.execute(f"select count(*) from {table}").fetchone() == (0,), table
+        assert connection.execute("select sum(size) from marts.segments").fetchone() == (0,)

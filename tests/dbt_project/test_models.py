@@ -1,0 +1,223 @@
+"""The pure functions inside the Python models: reading phone numbers, naming customers."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+IDENTITY = Path(__file__).resolve().parents[2] / "dbt_project/models/intermediate/identity"
+
+
+def load(name: str) -> ModuleType:
+    """Import a model file as dbt does: by its path, for it lies in no package."""
+    spec = importlib.util.spec_from_file_location(name, IDENTITY / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+customer_map = load("int_customer_map")
+phones = load("int_phones")
+
+Node = tuple[str, str]
+"""An identifier: its kind and its value."""
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "+91 98765 43211",
+        "098765 43211",
+        "919876543211",
+        "00919876543211",
+        "98765-43211",
+        "9876543211",
+        "९८७६५४३२११",
+        "9876543211.0",
+        "  98765 43211  ",
+        "+91-98765-43211",
+        "(+91) 9876543211",
+        "+91.98765.43211",
+    ],
+)
+def test_every_spelling_of_a_mobile_reads_as_the_same_number(spelling):
+    assert phones.read_phone(spelling) == ("+919876543211", True, False)
+
+
+@pytest.mark.parametrize(
+    "placeholder",
+    ["9999999999", "1234567890", "0000000000", "+91 99999 99999", "8888888888", "9876543210"],
+)
+def test_a_placeholder_is_never_an_address(placeholder):
+    _, is_mobile, is_placeholder = phones.read_phone(placeholder)
+    assert not is_mobile
+    # what is no number at all needs no place on the list
+    assert is_placeholder or phones.read_phone(placeholder)[0] is None
+
+
+@pytest.mark.parametrize("nonsense", ["", "   ", "N/A", "12345", "98765432101234567", "abc", "+91"])
+def test_what_is_no_number_reads_as_none(nonsense):
+    assert phones.read_phone(nonsense) == (None, False, False)
+
+
+def test_a_landline_is_a_number_but_no_mobile():
+    assert phones.read_phone("022 2285 1234") == ("+912222851234", False, False)
+
+
+def test_a_foreign_mobile_is_told_from_a_foreign_landline():
+    assert phones.read_phone("+44 7911 123456") == ("+447911123456", True, False)
+    assert phones.read_phone("+44 20 7946 0958")[1] is False
+
+
+@given(
+    st.from_regex(r"[6-9][0-9]{9}", fullmatch=True), st.sampled_from(["", "0", "91", "+91", "0091"])
+)
+def test_a_prefix_changes_nothing(number, prefix):
+    assert phones.read_phone(prefix + number)[0] in {phones.read_phone(number)[0], None}
+    assert phones.read_phone("+91" + number)[0] == "+91" + number
+
+
+# A world is a partition of numbered people's identifiers: identifier -> group. Growing, merging and
+# splitting it is what a day does to it.
+identifiers = st.integers(0, 30).map(
+    lambda n: (("admin_user", "phone", "email", "crm_contact", "ga_pseudo")[n % 5], str(n))
+)
+worlds = st.dictionaries(identifiers, st.integers(0, 6), min_size=1, max_size=25)
+
+
+def name_customers(world: dict[Node, int], before: dict[Node, str]) -> dict[Node, str]:
+    """Run the naming step of the model over a world whose components are given."""
+    nodes = sorted(world)
+    names = [(customer_map.PRIORITY[kind], "2026-01-01", kind, value) for kind, value in nodes]
+    ids = customer_map.assign_ids(
+        [world[node] for node in nodes], names, [before.get(node) for node in nodes]
+    )
+    return dict(zip(nodes, ids, strict=True))
+
+
+def assert_one_id_a_component(world: dict[Node, int], ids: dict[Node, str]) -> None:
+    """The same id exactly where the same component."""
+    of_component: dict[int, set[str]] = {}
+    for node, group in world.items():
+        of_component.setdefault(group, set()).add(ids[node])
+    assert all(len(held) == 1 for held in of_component.values())
+    assert len(set().union(*of_component.values())) == len(of_component)
+
+
+@given(worlds)
+def test_each_component_gets_one_id_and_no_other_component_gets_it(world):
+    assert_one_id_a_component(world, name_customers(world, {}))
+
+
+@given(worlds)
+def test_the_same_world_again_keeps_every_id(world):
+    before = name_customers(world, {})
+    assert name_customers(world, before) == before
+
+
+@given(worlds, worlds)
+def test_ids_are_stable_when_components_only_grow(world, more):
+    before = name_customers(world, {})
+    # newcomers join an old component or found one of their own; nobody old moves
+    grown = {node: group + 100 for node, group in more.items()} | world
+    for node, group in more.items():
+        if node not in world and group % 2:
+            grown[node] = sorted(world.values())[0]
+    now = name_customers(grown, before)
+    assert {node: now[node] for node in world} == before
+    assert_one_id_a_component(grown, now)
+
+
+@given(worlds, st.integers(0, 6), st.integers(0, 6))
+def test_a_merge_keeps_the_id_of_the_larger(world, first, second):
+    before = name_customers(world, {})
+    sizes = {group: list(world.values()).count(group) for group in (first, second)}
+    merged = {node: first if group == second else group for node, group in world.items()}
+    now = name_customers(merged, before)
+    assert_one_id_a_component(merged, now)
+    if first == second or not all(sizes.values()) or sizes[first] == sizes[second]:
+        return
+    larger = max(sizes, key=sizes.__getitem__)
+    (kept,) = {before[node] for node, group in world.items() if group == larger}
+    assert {now[node] for node, group in merged.items() if group == first} == {kept}
+
+
+@given(worlds, worlds)
+def test_a_split_never_shares_an_id(world, cut):
+    before = name_customers(world, {})
+    split = {node: group + 10 * cut.get(node, 0) for node, group in world.items()}
+    now = name_customers(split, before)
+    assert_one_id_a_component(split, now)
+    # the part that keeps most of the identifiers keeps the id
+    for old_id in set(before.values()):
+        parts = {}
+        for node, held in before.items():
+            if held == old_id:
+                parts.setdefault(split[node], []).append(node)
+        keepers = [group for group, nodes in parts.items() if now[nodes[0]] == old_id]
+        assert len(keepers) == 1
+        assert len(parts[keepers[0]]) == max(len(nodes) for nodes in parts.values())
+
+
+@given(worlds, st.lists(worlds, max_size=4))
+def test_redirects_always_point_to_a_living_customer(world, later):
+    ids, former = name_customers(world, {}), {}
+    ever = set(ids.values())
+    for following in later:
+        now = name_customers(following, ids)
+        former = customer_map.follow_former_ids(ids, now, former)
+        ids = now
+        living = set(ids.values())
+        assert set(former.values()) <= living
+        assert not set(former) & living
+        assert set(former) <= ever
+        ever |= living
+
+
+def test_the_redirect_of_a_merged_customer_follows_later_merges():
+    first = {("phone", "1"): 1, ("phone", "2"): 2, ("phone", "3"): 3, ("phone", "4"): 3}
+    ids = name_customers(first, {})
+    pair = name_customers({**first, ("phone", "2"): 1}, ids)
+    former = customer_map.follow_former_ids(ids, pair, {})
+    everyone = name_customers(dict.fromkeys(first, 1), pair)
+    former = customer_map.follow_former_ids(pair, everyone, former)
+    (living,) = set(everyone.values())
+    assert former == dict.fromkeys(set(ids.values()) - {living}, living)
+
+
+def test_an_account_names_a_new_customer_before_a_phone_and_a_phone_before_a_device():
+    world = {("ga_pseudo", "d"): 1, ("phone", "+91"): 1, ("admin_user", "7"): 1}
+    assert set(name_customers(world, {}).values()) == {
+        customer_map.new_customer_id("admin_user", "7")
+    }
+
+
+def test_components_are_those_of_the_edges():
+    labels = customer_map.label_components(5, [0, 1], [1, 2])
+    assert labels[0] == labels[1] == labels[2]
+    assert len({labels[0], labels[3], labels[4]}) == 3
+
+
+@given(st.integers(1, 12), st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11))))
+def test_two_nodes_share_a_label_exactly_when_a_path_joins_them(count, pairs):
+    edges = [(a % count, b % count) for a, b in pairs]
+    labels = customer_map.label_components(count, [a for a, _ in edges], [b for _, b in edges])
+    parent = list(range(count))
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            node = parent[node]
+        return node
+
+    for left, right in edges:
+        parent[root(left)] = root(right)
+    for left in range(count):
+        for right in range(count):
+            assert (labels[left] == labels[right]) == (root(left) == root(right))

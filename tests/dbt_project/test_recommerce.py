@@ -1,0 +1,273 @@
+"""The models against a small company whose truth is known: the figures this project promises.
+
+The raw tables come through the real sources. Customers are people by the majority of their unshared
+identifiers; compared are people whose every trace could be seen (`fully_observable`), moments to
+the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from activations.ledger import Ledger
+from orchestration.lib.ledger_pull import load_ledger
+from orchestration.lib.warehouse import open_warehouse
+from orchestration.sources import admin, crm, ga4
+from orchestration.sources.admin.client import AdminConfig
+from orchestration.sources.crm.client import parse_crm_uri
+from orchestration.sources.ga4.client import Ga4Config
+from tests.dbt_project.building import run_dbt
+
+AS_OF = datetime(2026, 10, 31, 18, 30, tzinfo=UTC)
+"""The last moment of the example data: midnight in India."""
+
+PEOPLE = """
+create temp view customer_people as
+select customer_id, person_id
+from (
+    select map.customer_id, truth.person_id, count(*) as held
+    from built.intermediate.int_customer_map as map
+    join expected.identifiers as truth using (id_type, id_value)
+    where not truth.shared and map.customer_id is not null
+    group by all
+)
+qualify row_number() over (partition by customer_id order by held desc, person_id) = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def warehouse(
+    shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The example company pulled, built and tested; open for reading beside its truth."""
+    world = shared_data / "recommerce"
+    home = tmp_path_factory.mktemp("recommerce")
+    path = home / "warehouse.duckdb"
+    ledger = Ledger(f"sqlite:///{home / 'ledger.sqlite'}")
+    with open_warehouse(path) as connection:
+        ga4.pull(connection, Ga4Config(uri=str(world / "ga4")), as_of=AS_OF)
+        url = f"sqlite:///{world / 'admin' / 'admin.sqlite'}"
+        admin.pull(connection, AdminConfig(url=url), as_of=AS_OF)
+        crm.pull(connection, parse_crm_uri(str(world / "crm")), as_of=AS_OF)
+        load_ledger(connection, ledger)
+    ledger.engine.dispose()
+    built = run_dbt(path, "build", "--exclude-resource-type", "unit_test", as_of=AS_OF)
+    assert built.bad == {}, built.output
+    print(f"\nrecommerce built and tested in {built.seconds:.0f} s")
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    connection.execute("create schema expected")
+    for file in (world / "expected").glob("*.parquet"):
+        name = f"expected.{file.stem}"
+        connection.execute(f"create table {name} as select * from read_parquet(?)", [str(file)])
+    connection.execute(f"attach '{path}' as built (read_only)")
+    connection.execute(PEOPLE)
+    yield connection
+    connection.close()
+
+
+def one(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, float]:
+    """The single row of a query by column name."""
+    cursor = connection.execute(query)
+    names = [column[0] for column in cursor.description]
+    row = cursor.fetchone()
+    assert row is not None
+    return dict(zip(names, row, strict=True))
+
+
+def test_lifecycle_stages_match_the_truth(warehouse):
+    found = one(
+        warehouse,
+        """
+        with observable as (select person_id from expected.persons where fully_observable),
+        truth_stages as (select * from expected.stages join observable using (person_id)),
+        mine as (
+            select people.person_id, stages.*
+            from built.marts.customer_stages as stages
+            join customer_people as people using (customer_id)
+            join observable using (person_id)
+        )
+        select
+            (select count(*) from truth_stages) as expected,
+            (select count(*) from mine) as built,
+            count(*) as matched
+        from truth_stages
+        join mine
+            on truth_stages.person_id = mine.person_id
+            and truth_stages.stage = mine.stage
+            and abs(epoch(truth_stages.valid_from) - epoch(mine.valid_from)) <= 2
+            and (
+                (truth_stages.valid_to is null and mine.valid_to is null)
+                or abs(epoch(truth_stages.valid_to) - epoch(mine.valid_to)) <= 2
+            )
+        """,
+    )
+    recall = found["matched"] / found["expected"]
+    precision = found["matched"] / found["built"]
+    print(f"\nstages: recall {recall:.4f}, precision {precision:.4f} of {found['expected']}")
+    assert recall >= 0.99
+    assert precision >= 0.99
+
+
+ENTRIES = """
+with observable as (select person_id from expected.persons where fully_observable),
+truth_entries as (
+    select * from expected.eligibility join observable using (person_id)
+    where journey_key = '{journey}'
+),
+mine as (
+    select people.person_id, entries.*
+    from built.marts.journey_entries as entries
+    join customer_people as people using (customer_id)
+    join observable using (person_id)
+    where entries.journey_key = '{journey}'
+),
+pairs as (
+    select
+        truth_entries.person_id is not null as is_expected,
+        mine.person_id is not null as is_built,
+        truth_entries.eligible_to as true_to,
+        mine.eligible_to as built_to,
+        truth_entries.reachable,
+        mine.is_reachable,
+        truth_entries.channel is not distinct from mine.channel
+        and truth_entries.suppress_reason is not distinct from mine.unreachable_reason
+            as is_same_reach
+    from truth_entries
+    full join mine
+        on truth_entries.person_id = mine.person_id
+        and (truth_entries.entity_id = mine.entry_key or truth_entries.entity_id is null)
+        and abs(epoch(truth_entries.eligible_from) - epoch(mine.eligible_from)) <= 1
+)
+select
+    count(*) filter (where is_expected) as expected,
+    count(*) filter (where is_built) as built,
+    count(*) filter (
+        where is_expected and is_built
+        and ((true_to is null and built_to is null) or abs(epoch(true_to) - epoch(built_to)) <= 1)
+    ) as exact_windows,
+    count(*) filter (where is_expected and is_built) as matched,
+    count(*) filter (where is_expected and is_built and reachable = is_reachable) as same_reachable,
+    count(*) filter (where is_expected and is_built and is_same_reach) as same_channel_and_reason
+from pairs
+"""
+
+
+@pytest.mark.parametrize(
+    ("journey", "least"),
+    [("abandoned_price_view", 0.90), ("pickup_reminder", 1.0), ("winback_inactive", 0.98)],
+)
+def test_journey_windows_match_the_truth_to_the_second(warehouse, journey, least):
+    found = one(warehouse, ENTRIES.format(journey=journey))
+    recall = found["exact_windows"] / found["expected"]
+    precision = found["exact_windows"] / found["built"]
+    print(f"\n{journey}: recall {recall:.4f}, precision {precision:.4f} of {found['expected']}")
+    assert recall >= least
+    assert precision >= least
+
+
+@pytest.mark.parametrize("journey", ["abandoned_price_view", "pickup_reminder", "winback_inactive"])
+def test_reachability_at_entry_is_that_of_the_truth(warehouse, journey):
+    found = one(warehouse, ENTRIES.format(journey=journey))
+    share = found["same_channel_and_reason"] / found["matched"]
+    print(f"\n{journey}: channel and reason {share:.4f} of {found['matched']} matched entries")
+    assert found["same_reachable"] == found["matched"]
+
+
+def test_identity_joins_whom_the_evidence_joins_and_nobody_else(warehouse):
+    found = one(
+        warehouse,
+        """
+        with truth_ids as (
+            select id_type, id_value, person_id, linkable_component
+            from expected.identifiers where not shared
+        ),
+        held as (
+            select truth_ids.*, map.customer_id
+            from truth_ids
+            join built.marts.customer_identifiers as map using (id_type, id_value)
+            where map.customer_id is not null
+        ),
+        built as (
+            select
+                count(*) as pairs,
+                count(*) filter (where one_side.person_id = other.person_id) as right_pairs
+            from held as one_side
+            join held as other
+                on one_side.customer_id = other.customer_id
+                and (one_side.id_type, one_side.id_value) < (other.id_type, other.id_value)
+        ),
+        possible as (
+            select
+                count(*) as pairs,
+                count(*) filter (where one_map.customer_id = other_map.customer_id) as found_pairs
+            from truth_ids as one_side
+            join truth_ids as other
+                on one_side.person_id = other.person_id
+                and one_side.linkable_component = other.linkable_component
+                and (one_side.id_type, one_side.id_value) < (other.id_type, other.id_value)
+            left join built.marts.customer_identifiers as one_map
+                on one_side.id_type = one_map.id_type and one_side.id_value = one_map.id_value
+            left join built.marts.customer_identifiers as other_map
+                on other.id_type = other_map.id_type and other.id_value = other_map.id_value
+        )
+        select
+            built.pairs as built, built.right_pairs,
+            possible.pairs as possible, possible.found_pairs
+        from built, possible
+        """,
+    )
+    precision = found["right_pairs"] / found["built"]
+    recall = found["found_pairs"] / found["possible"]
+    print(
+        f"\nidentity pairs: precision {precision:.4f}, recall {recall:.4f} of {found['possible']}"
+    )
+    assert precision >= 0.98
+    assert recall >= 0.99
+
+
+def test_test_users_are_known_and_left_out(warehouse):
+    found = one(
+        warehouse,
+        """
+        select
+            count(*) filter (where persons.is_test and customers.is_test) as found,
+            count(*) filter (where persons.is_test and not customers.is_test) as missed,
+            count(*) filter (where not persons.is_test and customers.is_test) as wronged
+        from built.marts.dim_customers as customers
+        join customer_people using (customer_id)
+        join expected.persons as persons using (person_id)
+        -- a browser nobody ever signed in on cannot be told from anybody's
+        where customers.first_known_at is not null
+        """,
+    )
+    print(f"\ntest users: {found}")
+    assert found["found"] > 0
+    assert found["missed"] == 0
+    assert found["wronged"] == 0
+
+
+def test_every_entry_is_accounted_for(warehouse):
+    """Each step that came due has one decision; each due step of each entry is there."""
+    found = one(
+        warehouse,
+        """
+        with due as (
+            select count(*) as steps
+            from built.marts.journey_entries as entries
+            join built.marts.journey_steps as steps using (journey_key)
+            where
+                entries.eligible_from + to_minutes(steps.delay_minutes)
+                <= timestamp '2026-10-31 18:30:00'
+        )
+        select due.steps, count(*) as decisions, count(distinct intent_key) as intents
+        from built.marts.journey_decisions, due
+        group by due.steps
+        """,
+    )
+    assert found["decisions"] == found["intents"] == found["steps"]
