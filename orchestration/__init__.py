@@ -1,0 +1,1 @@
+"""Dagster, the steps of a run, the source clients, the demo world and the command line."""

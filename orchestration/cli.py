@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,6 +23,10 @@ from orchestration.lib.warehouse import (
     WarehouseMissingError,
     open_published,
 )
+
+if TYPE_CHECKING:
+    from orchestration.lib.steps import Run
+    from orchestration.lib.ticks import TickResult
 
 EXIT_SETTINGS = 2
 EXIT_FAILED = 1
@@ -113,8 +118,8 @@ def run(as_of: datetime | None, no_send: bool) -> None:
 
 
 @main.command()
-@click.option("--ticks", default=4, show_default=True, help="Hourly runs to play.")
-@click.option("--every", default=3, show_default=True, help="Hours between two runs.")
+@click.option("--ticks", default=3, show_default=True, help="Hourly runs to play.")
+@click.option("--every", default=4, show_default=True, help="Hours between two runs.")
 def demo(ticks: int, every: int) -> None:
     """Play the demo world for several hours against the emulated channels."""
     settings = _settings()
@@ -163,7 +168,7 @@ def _run_ticks(settings: Settings, moments: list[datetime], *, no_send: bool = F
     progress("starting")
     from orchestration.lib.steps import open_run
     from orchestration.lib.summary import describe_state, describe_tick
-    from orchestration.lib.ticks import TickResult, open_instance, run_tick
+    from orchestration.lib.ticks import open_instance, run_tick
 
     results: list[TickResult] = []
     with open_instance(settings.home) as instance, open_run(settings) as opened, _plain_errors():
@@ -186,7 +191,7 @@ def _run_ticks(settings: Settings, moments: list[datetime], *, no_send: bool = F
                 for line in describe_tick(settings.published_path, moment):
                     click.echo(f"  {line}")
             else:
-                _show_failure(settings, result)
+                _show_failure(result)
                 break
     if results[-1].succeeded:
         click.echo("\nWhere everybody is now")
@@ -197,11 +202,10 @@ def _run_ticks(settings: Settings, moments: list[datetime], *, no_send: bool = F
         sys.exit(EXIT_FAILED)
 
 
-def _latest_moment(opened: object, progress: Progress) -> datetime:
-    from orchestration.lib.steps import Run, pull_source
+def _latest_moment(opened: Run, progress: Progress) -> datetime:
+    from orchestration.lib.steps import pull_source
     from orchestration.sources.latest import read_latest_moment
 
-    assert isinstance(opened, Run)
     far = datetime(2100, 1, 1, tzinfo=UTC)
     progress("looking for the latest moment in the data")
     for source in ("ga4", "admin", "crm"):
@@ -218,10 +222,7 @@ def _local(settings: Settings, moment: datetime) -> str:
     return moment.astimezone(settings.zone).strftime("%a %d %b %Y %H:%M %Z")
 
 
-def _show_failure(settings: Settings, result: object) -> None:
-    from orchestration.lib.ticks import TickResult
-
-    assert isinstance(result, TickResult)
+def _show_failure(result: TickResult) -> None:
     for table, reason in result.blocked:
         click.echo(f"  BLOCKED  {table}: {reason}", err=True)
     for step, reason in result.failures:

@@ -11,6 +11,7 @@
             moments.customer_id,
             moments.at,
             moments.purpose,
+            case moments.purpose when 'promotional' then 'promotional' else 'service' end as consent_purpose,
             positions.channel,
             positions.position,
             channels.address_kind,
@@ -52,9 +53,9 @@
         inner join {{ ref('int_consent_intervals') }} as consent
             on shared.customer_id = consent.customer_id
             and with_address.channel = consent.channel
-            and case with_address.purpose when 'promotional' then 'promotional' else 'service' end = consent.purpose
+            and with_address.consent_purpose = consent.purpose
             and consent.valid_from <= with_address.at
-            and (consent.valid_to is null or consent.valid_to > with_address.at)
+            and coalesce(consent.valid_to, {{ far_future() }}) > with_address.at
         where consent.status = 'opt_out'
         group by with_address.moment_key, with_address.position
     ),
@@ -69,7 +70,7 @@
             and with_address.channel = suppressions.channel
             and (suppressions.scope = 'all' or suppressions.scope = with_address.purpose)
             and suppressions.since <= with_address.at
-            and (suppressions.until is null or suppressions.until > with_address.at)
+            and coalesce(suppressions.until, {{ far_future() }}) > with_address.at
         group by with_address.moment_key, with_address.position
     ),
 
@@ -91,9 +92,9 @@
         left join {{ ref('int_consent_intervals') }} as consent
             on with_address.customer_id = consent.customer_id
             and with_address.channel = consent.channel
-            and case with_address.purpose when 'promotional' then 'promotional' else 'service' end = consent.purpose
+            and with_address.consent_purpose = consent.purpose
             and consent.valid_from <= with_address.at
-            and (consent.valid_to is null or consent.valid_to > with_address.at)
+            and coalesce(consent.valid_to, {{ far_future() }}) > with_address.at
         left join others_opt_out
             on with_address.moment_key = others_opt_out.moment_key and with_address.position = others_opt_out.position
         left join suppressed
@@ -123,7 +124,7 @@
             when not summed.has_channel then 'no_consent'
         end as unreachable_reason,
         not customers.is_test
-        and (customers.deleted_at is null or customers.deleted_at > moments.at)
+        and coalesce(customers.deleted_at, {{ far_future() }}) > moments.at
         and coalesce(customers.first_known_at <= moments.at, false) as is_sendable,
         case when is_sendable then summed.channel end as channel,
         case when is_sendable then summed.address end as address,

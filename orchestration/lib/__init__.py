@@ -1,1 +1,1 @@
-"""What the Dagster definitions and the command line share: settings, the warehouse, dbt, publishing. No Dagster here."""
+"""What the Dagster definitions and the command line share. No Dagster here but in `ticks`."""

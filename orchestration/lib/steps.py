@@ -31,7 +31,7 @@ from activations.templates.loader import load_templates
 from data_contracts.docs import build_data_docs, page_of
 from data_contracts.loader import load_contracts
 from data_contracts.models import Contract
-from data_contracts.validator import ContractResult, validate_all
+from data_contracts.validator import ContractResult, validate_all, warm_up
 from orchestration.demo.world import AdvanceReport
 from orchestration.lib.dbt import AFTER_SEND_TAG, DbtProject, NodeResult
 from orchestration.lib.ledger_pull import load_ledger
@@ -44,7 +44,8 @@ from orchestration.sources.landing import PullResult
 # A run this far behind real time decides about the past: production tells nobody.
 LATE_RUN = timedelta(hours=2)
 AUDIENCE = "lead_hot"
-# The payload_hash macro on a constant: another engine version that hashes otherwise is seen before it re-sends everybody.
+# The payload_hash macro on a constant: an engine that hashes otherwise is seen before it re-sends
+# everybody.
 CANARY_SQL = "cast(cast(hash('canary', 'canary') as hugeint) - 9223372036854775808 as bigint)"
 
 
@@ -109,6 +110,8 @@ def open_run(settings: Settings, outside: Outside | None = None) -> Iterator[Run
         outside: Channels somebody else opened, or None to open them here.
     """
     settings.home.mkdir(parents=True, exist_ok=True)
+    # The import of Great Expectations takes many seconds; sources are read meanwhile.
+    warm_up()
     with ExitStack() as stack:
         ledger = Ledger(settings.ledger_url)
         stack.callback(ledger.close)

@@ -54,7 +54,9 @@ def describe_state(published: Path, since: datetime, until: datetime) -> Iterato
             select * from (values
                 ('sent', (select count(*) from marts.messages where tool = 'own' and {window})),
                 ('delivered', (select count(delivered_at) from marts.messages where tool = 'own' and {window})),
-                ('read or opened', (select count(coalesce(read_at, opened_at)) from marts.messages where tool = 'own' and {window})),
+                ('read or opened', (
+                    select count(coalesce(read_at, opened_at)) from marts.messages where tool = 'own' and {window}
+                )),
                 ('clicked', (select count(clicked_at) from marts.messages where tool = 'own' and {window})),
                 ('opted out', (select count(opted_out_at) from marts.messages where tool = 'own' and {window})),
                 ('orders that followed', (

@@ -112,16 +112,17 @@ def run_tick(
         )
     failures: list[tuple[str, str]] = []
     skipped: list[str] = []
-    blocked: list[tuple[str, str]] = []
     for event in result.all_events:
         if event.is_step_failure and event.step_key:
             error = event.step_failure_data.error
             failures.append((event.step_key, _in_words(error)))
         elif event.is_step_skipped and event.step_key:
             skipped.append(event.step_key)
-    for check in result.get_asset_check_evaluations():
-        if not check.passed and check.check_name == BLOCKING_CHECK:
-            blocked.append((check.asset_key.to_user_string(), check.description or ""))
+    blocked = [
+        (check.asset_key.to_user_string(), check.description or "")
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.check_name == BLOCKING_CHECK
+    ]
     return TickResult(
         run_id=result.run_id,
         # A step that was skipped had nothing to work on, whatever Dagster calls the run.

@@ -11,7 +11,7 @@ from orchestration.lib.warehouse import open_published
 
 
 class UnknownCustomerError(Exception):
-    """Nobody in the published tables goes by that id, identifier or name. Look it up in `marts.customer_identifiers`."""
+    """Nobody goes by that id, identifier or name. Look it up in `marts.customer_identifiers`."""
 
 
 def find_customer(connection: duckdb.DuckDBPyConnection, wanted: str) -> str:
@@ -35,7 +35,8 @@ def find_customer(connection: duckdb.DuckDBPyConnection, wanted: str) -> str:
     ).fetchall()
     if not rows:
         raise UnknownCustomerError(
-            f"nobody is known as {wanted!r}: give a customer id, an account id, a phone as +91…, an e-mail or a full name"
+            f"nobody is known as {wanted!r}: give a customer id, an account id, a phone as +91…, "
+            "an e-mail or a full name"
         )
     if len(rows) > 1:
         ids = ", ".join(sorted(row[0] for row in rows)[:5])
@@ -101,7 +102,9 @@ def _entries(
 ) -> Iterator[str]:
     entries = connection.execute(
         """
-        select journey_key, entry_key, eligible_from, coalesce(exited_at, eligible_to), exit_reason, arm, unreachable_reason
+        select
+            journey_key, entry_key, eligible_from, coalesce(exited_at, eligible_to),
+            exit_reason, arm, unreachable_reason
         from marts.journey_entries
         where customer_id = $customer and ($journey is null or journey_key = $journey)
         order by eligible_from desc

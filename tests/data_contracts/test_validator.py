@@ -176,6 +176,14 @@ def test_each_broken_row_rule_is_found_and_counted(
     assert [blocking.name for blocking in result.blocking] == [name]
 
 
+def test_a_key_that_is_only_hoped_for_warns(connection: Warehouse):
+    promised = contract(key=["thing_id"], key_severity="warning")
+    fill(connection, promised, thing_id="i // 2")
+    result = judged(connection, promised)
+    assert [check.name for check in result.warnings] == ["key_unique"]
+    assert result.passed
+
+
 def test_capitals_and_spaces_are_forgiven_where_the_contract_says_so(connection: Warehouse):
     rule = {"values": ["a"], "ignore_case": True, "critical_above": 0}
     promised = contract(columns={"kind": {"allowed": rule}})

@@ -118,8 +118,8 @@ active_entries as (
     inner join {{ ref('journey_catalogue') }} as journeys on windows.journey_key = journeys.journey_key
     where
         windows.eligible_from <= {{ as_of() }}
-        and (windows.eligible_to is null or windows.eligible_to > {{ as_of() }})
-        and (windows.exit_at is null or windows.exit_at > {{ as_of() }})
+        and coalesce(windows.eligible_to, {{ far_future() }}) > {{ as_of() }}
+        and coalesce(windows.exit_at, {{ far_future() }}) > {{ as_of() }}
         and journeys.status = 'live'
         and journeys.exclusivity_group <> 'order_ops'
 ),
@@ -144,7 +144,7 @@ open_orders as (
     inner join {{ ref('int_order_intervals') }} as orders
         on candidates.customer_id = orders.customer_id
         and orders.placed_at <= {{ as_of() }}
-        and (orders.closed_at is null or orders.closed_at > {{ as_of() }})
+        and coalesce(orders.closed_at, {{ far_future() }}) > {{ as_of() }}
         and (candidates.category is null or orders.category is null or candidates.category = orders.category)
     where candidates.purpose = 'promotional' and candidates.exclusivity_group in ('intent', 'retention', 'broadcast')
     group by candidates.intent_key

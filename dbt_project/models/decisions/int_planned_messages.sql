@@ -13,9 +13,21 @@ cities as (
     select * from {{ ref('city_clusters') }}
 ),
 
+-- the opt-in the decision stands on: an opt-out in the ledger that is older does not block the send
+consents as (
+    select
+        customer_id,
+        channel,
+        purpose,
+        valid_from as consent_at
+    from {{ ref('int_consent_intervals') }}
+    where valid_to is null and status = 'opt_in'
+),
+
 worded as (
     select
         planned.*,
+        consents.consent_at,
         coalesce(nullif(split_part(customers.display_name, ' ', 1), ''), '') as first_name,
         coalesce(cities.city, planned.city_raw, '') as city,
         {{ local_from_utc('planned.slot_start_at') }} as local_slot_start,
@@ -28,6 +40,10 @@ worded as (
     from planned
     left join customers on planned.customer_id = customers.customer_id
     left join cities on lower(planned.city_raw) = cities.spelling
+    left join consents
+        on planned.customer_id = consents.customer_id
+        and planned.channel = consents.channel
+        and case planned.purpose when 'promotional' then 'promotional' else 'service' end = consents.purpose
 )
 
 select
@@ -46,6 +62,7 @@ select
     priority,
     due_at,
     latest_useful_at,
+    consent_at,
     cast(to_json(struct_pack(
         brand_name := '{{ var("brand_name") }}',
         first_name := first_name,

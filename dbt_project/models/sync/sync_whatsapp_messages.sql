@@ -12,6 +12,7 @@ select
     variant,
     priority,
     due_at,
-    latest_useful_at
+    latest_useful_at,
+    consent_at
 from {{ ref('int_planned_messages') }}
 where channel = 'whatsapp'

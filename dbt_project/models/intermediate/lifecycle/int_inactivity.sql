@@ -40,7 +40,7 @@ with_open_orders as (
     left join {{ ref('int_order_intervals') }} as orders
         on gaps.customer_id = orders.customer_id
         and orders.placed_at <= gaps.silent_at
-        and (orders.closed_at is null or orders.closed_at > gaps.silent_at)
+        and coalesce(orders.closed_at, {{ far_future() }}) > gaps.silent_at
     group by gaps.customer_id, gaps.last_activity_at, gaps.next_activity_at, gaps.silent_at
 )
 

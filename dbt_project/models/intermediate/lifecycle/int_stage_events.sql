@@ -51,7 +51,7 @@ quotes as (
             from open_orders
             where open_orders.customer_id = activities.customer_id
                 and open_orders.placed_at <= activities.occurred_at
-                and (open_orders.closed_at is null or open_orders.closed_at > activities.occurred_at)
+                and coalesce(open_orders.closed_at, {{ far_future() }}) > activities.occurred_at
         )
 ),
 
@@ -71,7 +71,7 @@ pickups as (
     from activities
     inner join open_orders
         on activities.detail = open_orders.order_id
-        and (open_orders.closed_at is null or open_orders.closed_at > activities.occurred_at)
+        and coalesce(open_orders.closed_at, {{ far_future() }}) > activities.occurred_at
     where activities.activity in ('pickup_scheduled', 'pickup_rescheduled')
 ),
 
@@ -91,7 +91,7 @@ completions as (
             earlier.completed_at < completed.occurred_at
             or (earlier.completed_at = completed.occurred_at and earlier.order_id < completed.entity_id)
         )
-        and (earlier.returned_at is null or earlier.returned_at > completed.occurred_at)
+        and coalesce(earlier.returned_at, {{ far_future() }}) > completed.occurred_at
     where completed.activity = 'order_completed'
     group by completed.activity_id, completed.customer_id, completed.occurred_at
 ),
