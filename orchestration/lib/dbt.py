@@ -22,6 +22,10 @@ AFTER_SEND_TAG = "after_send"
 OUTBOUND_TAG = "outbound"
 
 
+# Parsed manifests of this process by target folder: parsing takes ten seconds and gives the same each time.
+_parsed: dict[Path, Any] = {}
+
+
 class DbtError(Exception):
     """dbt could not run, or models failed. The message names them; fix the model or its input and run again."""
 
@@ -62,7 +66,6 @@ class DbtProject:
         """
         self._warehouse = warehouse
         self._target = target
-        self._parsed: Any = None
 
     @property
     def manifest_path(self) -> Path:
@@ -81,7 +84,7 @@ class DbtProject:
             outcome = dbtRunner().invoke(["parse", *self._where()])
         if not outcome.success:
             raise DbtError(f"the dbt project does not parse: {outcome.exception}")
-        self._parsed = outcome.result
+        _parsed[self._target] = outcome.result
         return self.manifest_path
 
     def build(
@@ -117,13 +120,13 @@ class DbtProject:
             arguments += ["--select", *select]
         if exclude:
             arguments += ["--exclude", *exclude]
-        if self._parsed is None:
+        if self._target not in _parsed:
             self.parse()
         with self._quiet_environment():
             from dbt.cli.main import dbtRunner
 
             # Without the parsed manifest every new as_of would parse the whole project again.
-            outcome = dbtRunner(manifest=self._parsed).invoke(arguments)
+            outcome = dbtRunner(manifest=_parsed[self._target]).invoke(arguments)
         nodes = getattr(outcome.result, "results", None)
         if nodes is None:
             raise DbtError(f"dbt {command} could not start: {outcome.exception}")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -172,11 +173,17 @@ def pull_source(run: Run, source: str, as_of: datetime) -> list[PullResult]:
 # Contracts ----------------------------------------------------------------------------------
 
 
+@cache
+def all_contracts() -> tuple[Contract, ...]:
+    """Return every contract, read once a process: checking that their SQL binds takes most of a second."""
+    return load_contracts()
+
+
 def contracts_of(layer: str, source: str | None = None) -> tuple[Contract, ...]:
     """Return the contracts of `raw` or `sync` tables, of one source when named."""
     return tuple(
         contract
-        for contract in load_contracts()
+        for contract in all_contracts()
         if contract.table.startswith(f"{layer}.")
         and (source is None or contract.name.startswith(f"{source}_"))
     )
@@ -189,9 +196,7 @@ def judge_tables(
     run.say(f"judging {len(contracts)} contracts")
     with run.connect() as connection:
         results = validate_all(connection, contracts, as_of=as_of)
-    build_data_docs(
-        results, run.settings.data_docs_path, tables=[c.table for c in load_contracts()]
-    )
+    build_data_docs(results, run.settings.data_docs_path, tables=[c.table for c in all_contracts()])
     return results
 
 
