@@ -102,8 +102,9 @@ class Progress:
 def main() -> None:
     """Warehouse-native lifecycle marketing: decided in SQL, sent once, measured honestly."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    # It sets its own level to INFO and tells where its temporary folders are.
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    # Great Expectations turns its own loggers up to INFO; the handler has the last word.
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.WARNING)
 
 
 @main.command()

@@ -26,6 +26,8 @@ from orchestration.lib.settings import Settings
 
 # A demo world made now has lived this long already when its first run looks at it.
 DEMO_HISTORY = timedelta(hours=1)
+# Days of GA4 a new demo world has: enough for people to have gone silent, few enough to load at once.
+DEMO_GA4_DAYS = 75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,7 @@ def play_demo(outside: Outside, as_of: datetime) -> tuple[Settings, AdvanceRepor
             people=settings.demo_people,
             seed=settings.demo_seed,
             start=as_of - DEMO_HISTORY,
+            history_days=DEMO_GA4_DAYS,
         )
     report = None
     if as_of > world.now:

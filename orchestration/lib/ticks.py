@@ -17,6 +17,7 @@ from orchestration.lib.steps import Run
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+    from dagster_shared.error import SerializableErrorInfo
 
 DAGSTER_YAML = """\
 # Written by lifecycle; edit freely, it is written only when absent.
@@ -103,21 +104,25 @@ def run_tick(
     tags = {AS_OF_TAG: as_of.isoformat()}
     if no_send:
         tags[NO_SEND_TAG] = "true"
+    job = defs.resolve_job_def("hourly")
     with hand_over(run):
-        result = defs.resolve_job_def("hourly").execute_in_process(
+        result = job.execute_in_process(
             instance=instance,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags=tags,
             raise_on_error=False,
         )
     failures: list[tuple[str, str]] = []
-    skipped: list[str] = []
+    started: set[str] = set()
     for event in result.all_events:
         if event.is_step_failure and event.step_key:
-            error = event.step_failure_data.error
-            failures.append((event.step_key, _in_words(error)))
-        elif event.is_step_skipped and event.step_key:
-            skipped.append(event.step_key)
+            data = event.step_failure_data
+            said = data.user_failure_data.description if data.user_failure_data else None
+            failures.append((event.step_key, said or _in_words(data.error)))
+        elif event.is_step_start and event.step_key:
+            started.add(event.step_key)
+    # A step behind a failure is skipped; one behind a blocking check is not even mentioned.
+    skipped = sorted(set(job.graph.node_dict) - started)
     blocked = [
         (check.asset_key.to_user_string(), check.description or "")
         for check in result.get_asset_check_evaluations()
@@ -133,10 +138,8 @@ def run_tick(
     )
 
 
-def _in_words(error: object) -> str:
-    """Return the innermost sentence a person can act on: Dagster wraps ours in its own."""
-    message, cause = "", error
-    while cause is not None:
-        message = str(getattr(cause, "message", "")) or message
-        cause = getattr(cause, "cause", None)
-    return message.split("Failure: ", 1)[-1].strip()
+def _in_words(error: SerializableErrorInfo | None) -> str:
+    """Return what the step itself raised: Dagster wraps it in an error of its own."""
+    if error is None:
+        return "no reason was given"
+    return (error.cause or error).message.strip()

@@ -40,17 +40,28 @@ def read_phone(text):
 
 
 def model(dbt, session):
-    """Return one row a spelling: phone_raw, phone_e164, is_mobile, is_placeholder."""
-    dbt.config(materialized="incremental", unique_key="phone_raw")
-    seen = dbt.ref("int_phones_seen")
-    if dbt.is_incremental:
-        session.register("int_phones_seen_now", seen.to_arrow_table())
-        seen = session.sql(f"""
-            select phone_raw from int_phones_seen_now
-            where phone_raw not in (select phone_raw from {dbt.this})
-        """)
-    spellings = [row[0] for row in seen.project("phone_raw").fetchall()]
-    read = [read_phone(text) for text in spellings]
+    """Return one row a spelling: phone_raw, phone_e164, is_mobile, is_placeholder.
+
+    A table that reads what it held before, not an incremental model: dbt-duckdb leaves a temporary table behind
+    at every run of an incremental Python model.
+    """
+    dbt.config(materialized="table")
+    this = dbt.this
+    exists = session.execute(
+        "select count(*) from information_schema.tables where table_schema = ? and table_name = ?",
+        [this.schema, this.identifier],
+    ).fetchone()[0]
+    known = {}
+    if exists:
+        rows = session.execute(
+            f"select phone_raw, phone_e164, is_mobile, is_placeholder from {this.schema}.{this.identifier}"
+        ).fetchall()
+        known = {row[0]: row[1:] for row in rows}
+    spellings = [
+        row[0]
+        for row in dbt.ref("int_phones_seen").project("phone_raw").order("phone_raw").fetchall()
+    ]
+    read = [known.get(text) or read_phone(text) for text in spellings]
     return pa.table(
         {
             "phone_raw": pa.array(spellings, pa.string()),
