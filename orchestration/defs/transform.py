@@ -6,6 +6,7 @@ dbt runs inside this process (`orchestration.lib.dbt`), so nothing is looked for
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -57,16 +58,10 @@ class Translator(DagsterDbtTranslator):
         if node.get("schema") == "marts":
             spec = spec.replace_attributes(
                 freshness_policy=dg.FreshnessPolicy.time_window(
-                    fail_window=_hours(4), warn_window=_hours(2)
+                    fail_window=timedelta(hours=4), warn_window=timedelta(hours=2)
                 )
             )
         return spec
-
-
-def _hours(count: int) -> Any:
-    from datetime import timedelta
-
-    return timedelta(hours=count)
 
 
 TRANSLATOR = Translator(settings=DagsterDbtTranslatorSettings(enable_code_references=False))

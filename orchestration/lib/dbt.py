@@ -153,7 +153,7 @@ class DbtProject:
             str(self._target / "logs"),
             "--quiet",
             "--no-use-colors",
-            # Results come back as objects; the whole log is in the file.
+            # Results come back as objects; the file keeps what dbt warns about.
             "--log-level",
             "none",
             "--log-level-file",

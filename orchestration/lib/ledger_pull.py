@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from activations.ledger import Ledger
 from activations.ledger.schema import UtcDateTime, metadata
-from orchestration.sources.landing import PullResult
+from orchestration.sources.landing import PullResult, transaction
 
 SOURCE = "ledger"
 # What dbt reads. Rate tokens, retries and audience snapshots are the sender's own business.
@@ -74,14 +74,9 @@ def _load_table(
     written = _count(connection, f"select * from ledger_fresh except all select * from {target}")
     removed = _count(connection, f"select * from {target} except all select * from ledger_fresh")
     if written or removed:
-        connection.execute("begin")
-        try:
+        with transaction(connection):
             connection.execute(f"delete from {target}")
             connection.execute(f"insert into {target} select * from ledger_fresh")
-            connection.execute("commit")
-        except duckdb.Error:
-            connection.execute("rollback")
-            raise
     connection.execute("drop table ledger_fresh")
     return PullResult(
         source=SOURCE,

@@ -158,7 +158,7 @@ PREFIXES = (
     "DEMO_",
 )
 # Set by the product for its own child processes.
-INTERNAL = ("LIFECYCLE_WAREHOUSE", "LIFECYCLE_AS_OF_CLOCK")
+INTERNAL = ("LIFECYCLE_WAREHOUSE",)
 PRODUCTION_NEEDS = (
     "GA4_EXPORT_URI",
     "ADMIN_DATABASE_URL",
