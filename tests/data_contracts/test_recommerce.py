@@ -185,17 +185,26 @@ def test_a_ledger_that_was_lost_blocks_before_everything_is_sent_again(recommerc
     assert [check.name for check in second.blocking] == ["volume_per_run"]
 
 
-WHATSAPP = (
-    "insert into sync.sync_whatsapp_messages select 'k' || i, 'winback_inactive', 'e' || i, 's0', "
-    "'c' || i, 'promotional', 'winback_0', 'en', '+9198123456' || (10 + i), "
-    "'{\"first_name\": \"\"}', 'A', 35, timestamp '2026-10-31 18:00:00', "
-    "timestamp '2026-11-01 18:00:00' from range(20) r(i)"
-)
+WHATSAPP = """
+    insert into sync.sync_whatsapp_messages by name
+    select
+        'k' || i as intent_key, 'winback_inactive' as journey_key, 'e' || i as entry_key,
+        's0' as step_key, 'c' || i as customer_id, 'promotional' as purpose,
+        'winback_0' as template_id, 'en' as language, '+9198123456' || (10 + i) as address,
+        '{"first_name": ""}' as variables, 'A' as variant, 35 as priority,
+        timestamp '2026-10-31 18:00:00' as due_at,
+        timestamp '2026-11-01 18:00:00' as latest_useful_at,
+        timestamp '2026-09-01 18:00:00' as consent_at
+    from range(20) r(i)
+"""
 EMAIL = WHATSAPP.replace("whatsapp", "email").replace("'+9198123456' ||", "'a@b.in' ||")
-AUDIENCE = (
-    "insert into sync.sync_meta_custom_audience select 'lead_hot', 'c' || i, sha256('' || i), '', "
-    "i from range(20) r(i)"
-)
+AUDIENCE = """
+    insert into sync.sync_meta_custom_audience by name
+    select
+        'lead_hot' as audience_key, 'c' || i as member_key, sha256('' || i) as email_sha256,
+        '' as phone_sha256, i as payload_hash
+    from range(20) r(i)
+"""
 
 
 @pytest.mark.parametrize("rows", [WHATSAPP, EMAIL, AUDIENCE])
