@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,3 +20,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"example data is not at {folder.name}/: set SHARED_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="module")
+def dbt_in_process() -> Iterator[None]:
+    """For modules that run Dagster or dbt in this process.
+
+    Both leave event loops and sockets to the garbage collector, which warns; warnings are errors here.
+    """
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()

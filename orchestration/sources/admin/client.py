@@ -182,7 +182,8 @@ def _open_database(config: AdminConfig) -> Iterator[_Database]:
             "is not a database URL",
             "write it as SQLAlchemy does: driver, ://, user, password, host, port, database",
         ) from None
-    name = f"Admin database {url.host or 'file'}/{Path(url.database or '').name}"
+    server = f"{url.host or 'file'}:{url.port}" if url.port else url.host or "file"
+    name = f"Admin database {server}/{Path(url.database or '').name}"
     engine = _create_engine(url, config, name)
     try:
         with _explained(name), engine.connect() as plain:

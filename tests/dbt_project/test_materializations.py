@@ -1,0 +1,111 @@
+"""The project's own table materialization, on a project of three models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.artifacts.schemas.run import RunExecutionResult
+from dbt.cli.main import dbtRunner
+
+from orchestration.lib.dbt import PROJECT
+
+pytestmark = [pytest.mark.usefixtures("dbt_in_process"), pytest.mark.filterwarnings("ignore")]
+
+TABLE = "{{ config(materialized='table') }} "
+
+COUNTS = "def model(dbt, session):\n    dbt.config(materialized='table')\n{body}"
+READS_ITSELF = """\
+    before = session.execute(
+        "select count(*) from information_schema.tables where table_name = 'counted'"
+    ).fetchone()[0]
+    if not before:
+        return session.sql("select 1 as n")
+    return session.sql(f"select n + 1 as n from {dbt.this}")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name, content in {
+        "dbt_project.yml": {
+            "name": "small",
+            "version": "1.0.0",
+            "config-version": 2,
+            "profile": "small",
+            "macro-paths": [str(PROJECT / "macros" / "materializations")],
+            "flags": {"send_anonymous_usage_stats": False},
+        },
+        "profiles.yml": {
+            "small": {
+                "target": "dev",
+                "outputs": {"dev": {"type": "duckdb", "path": str(tmp_path / "small.duckdb")}},
+            }
+        },
+        "models/promised.yml": {
+            "models": [
+                {
+                    "name": "promised",
+                    "config": {"contract": {"enforced": True}},
+                    "columns": [{"name": "n", "data_type": "integer"}],
+                }
+            ]
+        },
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(yaml.safe_dump(content))
+    return tmp_path
+
+
+def _build(project: Path, **models: str) -> dict[str, str]:
+    for name, text in models.items():
+        ending = "py" if text.startswith("def ") else "sql"
+        (project / "models" / f"{name}.{ending}").write_text(text)
+    where = ["--project-dir", str(project), "--profiles-dir", str(project), "--quiet"]
+    outcome = dbtRunner().invoke(["run", *where, "--log-path", str(project / "logs")])
+    DuckDBConnectionManager.close_all_connections()
+    assert isinstance(outcome.result, RunExecutionResult), outcome.exception
+    return {str(node.node.name): str(node.status) for node in outcome.result.results}
+
+
+def _table(project: Path, name: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(project / "small.duckdb"), read_only=True) as connection:
+        return connection.execute(f"select * from {name} order by 1").fetchall()
+
+
+def _names(project: Path) -> set[str]:
+    with duckdb.connect(str(project / "small.duckdb"), read_only=True) as connection:
+        rows = connection.execute("select table_name from information_schema.tables").fetchall()
+    return {str(name) for (name,) in rows}
+
+
+def test_a_model_that_fails_leaves_the_table_of_before(project: Path) -> None:
+    assert _build(project, plain=TABLE + "select 1 as n") == {"plain": "success"}
+    assert _build(project, plain=TABLE + "select cast('x' as integer) as n") == {"plain": "error"}
+    assert _table(project, "plain") == [(1,)]
+    assert _build(project, plain=TABLE + "select 2 as m, 3 as n") == {"plain": "success"}
+    assert _table(project, "plain") == [(2, 3)]
+    assert _names(project) == {"plain"}
+
+
+def test_a_broken_contract_leaves_the_table_of_before(project: Path) -> None:
+    assert _build(project, promised=TABLE + "select 1 as n") == {"promised": "success"}
+    assert _build(project, promised=TABLE + "select 'x' as n") == {"promised": "error"}
+    assert _table(project, "promised") == [(1,)]
+
+
+def test_a_view_becomes_a_table_and_a_view_again(project: Path) -> None:
+    view, table = "{{ config(materialized='view') }} select 1 as n", TABLE + "select 2 as n"
+    for text, rows in ((view, [(1,)]), (table, [(2,)]), (view, [(1,)])):
+        assert _build(project, plain=text) == {"plain": "success"}
+        assert _table(project, "plain") == rows
+
+
+def test_a_python_model_may_read_what_it_held(project: Path) -> None:
+    for n in (1, 2, 3):
+        assert _build(project, counted=COUNTS.format(body=READS_ITSELF)) == {"counted": "success"}
+        assert _table(project, "counted") == [(n,)]
+    assert _names(project) == {"counted"}
