@@ -188,6 +188,8 @@ def _run_ticks(settings: Settings, moments: list[datetime], *, no_send: bool = F
                     f"{report.orders} orders, {report.missed_pickups} missed pickups, {report.opt_outs} opt-outs"
                 )
                 opened.demo_report = None
+            for table, reason in result.warned:
+                click.echo(f"  worth a look: {table}: {reason}", err=True)
             if result.succeeded:
                 for line in describe_tick(settings.published_path, moment):
                     click.echo(f"  {line}")

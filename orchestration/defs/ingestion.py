@@ -72,7 +72,4 @@ def _build_source(source: str) -> dg.AssetsDefinition:
     return pull
 
 
-pull_ga4 = _build_source(ga4.SOURCE)
-pull_admin = _build_source(admin.SOURCE)
-pull_crm = _build_source(crm.SOURCE)
-pull_ledger = _build_source(ledger_pull.SOURCE)
+pulls = [_build_source(source) for source in SOURCES]

@@ -32,12 +32,22 @@ class Environment(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One setting: its environment name, default, and what it is for."""
+    """One setting.
+
+    Attributes:
+        name: In the environment.
+        default: When it is not set.
+        help: What it is for.
+        is_secret: Never shown.
+        needed_by: Channel or ad platform that production cannot use without it. A provider's names begin with its own
+            prefix, and its `…_BASE_URL` must stay on this machine in the sandbox.
+    """
 
     name: str
     default: str = ""
     help: str
     is_secret: bool = False
+    needed_by: str = ""
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -104,26 +114,51 @@ SETTINGS: tuple[Setting, ...] = (
         name="WHATSAPP_BASE_URL",
         help="Graph API base URL. Empty: the emulator in the sandbox, Meta's in production.",
     ),
-    Setting(name="WHATSAPP_PHONE_NUMBER_ID", help="Sender: the Cloud API phone number id."),
-    Setting(name="WHATSAPP_ACCESS_TOKEN", help="Cloud API access token.", is_secret=True),
-    Setting(name="WHATSAPP_APP_SECRET", help="App secret that signs webhooks.", is_secret=True),
+    Setting(
+        name="WHATSAPP_PHONE_NUMBER_ID",
+        help="Sender: the Cloud API phone number id.",
+        needed_by="whatsapp",
+    ),
+    Setting(
+        name="WHATSAPP_ACCESS_TOKEN",
+        help="Cloud API access token.",
+        is_secret=True,
+        needed_by="whatsapp",
+    ),
+    Setting(
+        name="WHATSAPP_APP_SECRET",
+        help="App secret that signs webhooks.",
+        is_secret=True,
+        needed_by="whatsapp",
+    ),
     Setting(name="WHATSAPP_VERIFY_TOKEN", help="Token of the webhook handshake.", is_secret=True),
     Setting(
         name="SENDGRID_BASE_URL",
         help="SendGrid base URL. Empty: the emulator in the sandbox, SendGrid's in production.",
     ),
-    Setting(name="SENDGRID_API_KEY", help="SendGrid API key.", is_secret=True),
-    Setting(name="SENDGRID_FROM_EMAIL", help="Sender address of e-mails."),
+    Setting(name="SENDGRID_API_KEY", help="SendGrid API key.", is_secret=True, needed_by="email"),
+    Setting(name="SENDGRID_FROM_EMAIL", help="Sender address of e-mails.", needed_by="email"),
     Setting(name="SENDGRID_FROM_NAME", default="ReCell", help="Sender name of e-mails."),
     Setting(
-        name="SENDGRID_WEBHOOK_PUBLIC_KEY", help="Public key that signs SendGrid's event webhook."
+        name="SENDGRID_WEBHOOK_PUBLIC_KEY",
+        help="Public key that signs SendGrid's event webhook.",
+        needed_by="email",
     ),
     Setting(
         name="META_BASE_URL",
         help="Marketing API base URL. Empty: the emulator in the sandbox, Meta's in production.",
     ),
-    Setting(name="META_ACCESS_TOKEN", help="Marketing API access token.", is_secret=True),
-    Setting(name="META_AUDIENCE_ID", help="Id of the custom audience the engine maintains."),
+    Setting(
+        name="META_ACCESS_TOKEN",
+        help="Marketing API access token.",
+        is_secret=True,
+        needed_by="meta_custom_audience",
+    ),
+    Setting(
+        name="META_AUDIENCE_ID",
+        help="Id of the custom audience the engine maintains.",
+        needed_by="meta_custom_audience",
+    ),
     Setting(
         name="SLACK_WEBHOOK_URL",
         help="Incoming webhook told about failed runs. Empty: nobody is told.",
@@ -151,11 +186,9 @@ PREFIXES = (
     "LEDGER_",
     "TENANT_",
     "GATEWAY_",
-    "WHATSAPP_",
-    "SENDGRID_",
-    "META_",
     "SLACK_",
     "DEMO_",
+    *sorted({f"{setting.name.split('_')[0]}_" for setting in SETTINGS if setting.needed_by}),
 )
 # Set by the product for its own child processes.
 INTERNAL = ("LIFECYCLE_WAREHOUSE",)
@@ -393,9 +426,11 @@ def _refuse_contradictions(settings: Settings, values: Mapping[str, str]) -> Non
         raise SettingsError(
             "GA4_BIGQUERY_ENDPOINT is set but GA4_EXPORT_URI is not bigquery://project/dataset."
         )
-    providers = ("WHATSAPP_BASE_URL", "SENDGRID_BASE_URL", "META_BASE_URL")
     if settings.is_sandbox:
-        for name in providers:
+        for name in values:
+            # whatever messages may be sent to, a channel added later too; the gateway only answers
+            if not name.endswith("_BASE_URL") or name == "GATEWAY_BASE_URL":
+                continue
             if values[name] and urlsplit(values[name]).hostname not in LOOPBACK:
                 raise SettingsError(
                     f"LIFECYCLE_ENV is sandbox but {name} points off this machine: unset it, "
@@ -405,12 +440,9 @@ def _refuse_contradictions(settings: Settings, values: Mapping[str, str]) -> Non
     for name in PRODUCTION_NEEDS:
         if not values[name]:
             raise SettingsError(f"LIFECYCLE_ENV is production but {name} is not set.")
-    for group in (
-        ("WHATSAPP_ACCESS_TOKEN", "WHATSAPP_PHONE_NUMBER_ID", "WHATSAPP_APP_SECRET"),
-        ("SENDGRID_API_KEY", "SENDGRID_FROM_EMAIL", "SENDGRID_WEBHOOK_PUBLIC_KEY"),
-        ("META_ACCESS_TOKEN", "META_AUDIENCE_ID"),
-    ):
+    for provider in sorted({setting.needed_by for setting in SETTINGS} - {""}):
+        group = [setting.name for setting in SETTINGS if setting.needed_by == provider]
         there = [name for name in group if values[name]]
         if there and len(there) < len(group):
             missing = next(name for name in group if not values[name])
-            raise SettingsError(f"{there[0]} is set but {missing} is not: a channel needs both.")
+            raise SettingsError(f"{there[0]} is set but {missing} is not: {provider} needs both.")

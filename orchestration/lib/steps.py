@@ -161,13 +161,15 @@ def pull_source(run: Run, source: str, as_of: datetime) -> list[PullResult]:
                 ),
                 as_of=as_of,
             )
-        return crm.pull(
-            connection,
-            crm.parse_crm_uri(
-                settings.crm_source_uri, access_token=settings.hubspot_access_token or None
-            ),
-            as_of=as_of,
-        )
+        if source == "crm":
+            return crm.pull(
+                connection,
+                crm.parse_crm_uri(
+                    settings.crm_source_uri, access_token=settings.hubspot_access_token or None
+                ),
+                as_of=as_of,
+            )
+    raise ValueError(f"pull_source has no branch for {source!r}")
 
 
 # Contracts ----------------------------------------------------------------------------------
@@ -268,6 +270,32 @@ def write_decisions(run: Run, as_of: datetime) -> Counter[tuple[str, str]]:
     return Counter((row.outcome, row.reason or "") for row in decisions)
 
 
+def channel_config(channel: str, settings: Settings) -> object | None:
+    """Return what a channel needs to be built, or None when it has no credentials.
+
+    Raises:
+        ValueError: Nobody said which settings the channel takes.
+    """
+    if channel == "whatsapp":
+        if not settings.whatsapp_access_token:
+            return None
+        return WhatsAppConfig(
+            phone_number_id=settings.whatsapp_phone_number_id,
+            access_token=settings.whatsapp_access_token,
+            base_url=settings.whatsapp_base_url,
+        )
+    if channel == "email":
+        if not settings.sendgrid_api_key:
+            return None
+        return EmailConfig(
+            api_key=settings.sendgrid_api_key,
+            from_email=settings.sendgrid_from_email,
+            from_name=settings.sendgrid_from_name,
+            base_url=settings.sendgrid_base_url,
+        )
+    raise ValueError(f"channel_config has no branch for {channel!r}")
+
+
 def send_channel(
     run: Run,
     channel: str,
@@ -278,23 +306,9 @@ def send_channel(
     """Send the planned messages of one channel; None when the channel has no credentials."""
     run.say(f"sending on {channel}")
     settings = run.outside.settings
-    if channel == "whatsapp":
-        if not settings.whatsapp_access_token:
-            return None
-        config: object = WhatsAppConfig(
-            phone_number_id=settings.whatsapp_phone_number_id,
-            access_token=settings.whatsapp_access_token,
-            base_url=settings.whatsapp_base_url,
-        )
-    else:
-        if not settings.sendgrid_api_key:
-            return None
-        config = EmailConfig(
-            api_key=settings.sendgrid_api_key,
-            from_email=settings.sendgrid_from_email,
-            from_name=settings.sendgrid_from_name,
-            base_url=settings.sendgrid_base_url,
-        )
+    config = channel_config(channel, settings)
+    if config is None:
+        return None
     with run.connect() as connection:
         rows = [
             MessageRow.from_mapping(row)

@@ -55,6 +55,7 @@ class TickResult:
         failures: (step, reason in words) of the steps that failed.
         skipped: Steps that did not run because of a failure or a blocking check before them.
         blocked: (table, what was promised and broken) of blocking contract checks that failed.
+        warned: The same of promises whose breach stops nothing.
     """
 
     run_id: str
@@ -62,6 +63,7 @@ class TickResult:
     failures: Sequence[tuple[str, str]]
     skipped: Sequence[str]
     blocked: Sequence[tuple[str, str]]
+    warned: Sequence[tuple[str, str]]
 
 
 def prepare_dagster_home(home: Path) -> Path:
@@ -101,7 +103,7 @@ def run_tick(
         no_send: Decide and show, tell nobody and leave the ledger alone.
     """
     from orchestration.definitions import defs
-    from orchestration.defs.contracts import BLOCKING_CHECK
+    from orchestration.defs.contracts import BLOCKING_CHECK, WARNING_CHECK
     from orchestration.defs.resources import AS_OF_TAG, NO_SEND_TAG, hand_over
 
     tags = {AS_OF_TAG: as_of.isoformat()}
@@ -128,18 +130,22 @@ def run_tick(
             started.add(event.step_key)
     # A step behind a failure is skipped; one behind a blocking check is not even mentioned.
     skipped = sorted(set(job.graph.node_dict) - started)
-    blocked = [
-        (check.asset_key.to_user_string(), check.description or "")
-        for check in result.get_asset_check_evaluations()
-        if not check.passed and check.check_name == BLOCKING_CHECK
-    ]
+    broken = {
+        name: [
+            (check.asset_key.to_user_string(), check.description or "")
+            for check in result.get_asset_check_evaluations()
+            if not check.passed and check.check_name == name
+        ]
+        for name in (BLOCKING_CHECK, WARNING_CHECK)
+    }
     return TickResult(
         run_id=result.run_id,
         # A step that was skipped had nothing to work on, whatever Dagster calls the run.
         succeeded=result.success and not skipped,
         failures=failures,
         skipped=skipped,
-        blocked=blocked,
+        blocked=broken[BLOCKING_CHECK],
+        warned=broken[WARNING_CHECK],
     )
 
 

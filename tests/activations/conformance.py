@@ -28,6 +28,7 @@ class Case:
         decide: A planned decision this channel can send.
         accept: The provider's answer when all is well.
         key_of: The intent key a request carries.
+        message_id: The provider's id of the message with key i0001, as `accept` gives it.
         secret: Must never be printed.
         bad_address: Not this channel's form.
         errors: Every code of the error table: the answer, and the class it must give.
@@ -42,6 +43,7 @@ class Case:
     decide: Callable[..., Decision]
     accept: Callable[[Received], Reply]
     key_of: Callable[[Received], str]
+    message_id: str
     secret: str
     bad_address: str
     errors: Mapping[str, tuple[Reply, OutcomeClass]] = field(default_factory=dict)
@@ -85,6 +87,7 @@ CASES: Mapping[str, Case] = {
         decide=world.decision,
         accept=world.accept_whatsapp,
         key_of=lambda request: request.json()["biz_opaque_callback_data"],
+        message_id="wamid.i0001",
         secret="wa-token",
         bad_address="98765",
         errors={
@@ -124,6 +127,7 @@ CASES: Mapping[str, Case] = {
         ),
         accept=world.accept_email,
         key_of=lambda request: request.json()["personalizations"][0]["custom_args"]["intent_key"],
+        message_id="sg-i0001",
         secret="sg-key",
         bad_address="nobody",
         errors={

@@ -175,9 +175,13 @@ def test_model_files_list_and_catalogue_name_the_same(
     files = sorted(path.stem.removeprefix(prefix) for path in (MODELS / kind).glob("*.sql"))
     key = "segment_key" if kind == "segments" else "journey_key"
     listed = listed_in(list_model, list_name)
-    assert sorted(listed) == files
     assert len(set(listed)) == len(listed)
-    assert sorted(row[key] for row in seed_rows(catalogue)) == files
+    assert not set(files) - set(listed), f"not in the list of {list_model}.sql"
+    assert not set(listed) - set(files), f"in the list of {list_model}.sql without a model"
+    rows = [row[key] for row in seed_rows(catalogue)]
+    assert len(set(rows)) == len(rows)
+    assert not set(files) - set(rows), f"not in seeds/{catalogue}.csv"
+    assert not set(rows) - set(files), f"in seeds/{catalogue}.csv without a model"
 
 
 @pytest.mark.parametrize("kind", ["segments", "journeys"])
@@ -189,7 +193,7 @@ def test_every_segment_and_journey_has_the_owner_of_its_catalogue_and_a_unit_tes
         (node,) = (
             n for n in nodes_of(manifest, "model") if n["name"] == prefix + row[f"{key}_key"]
         )
-        assert node["config"]["meta"]["owner"] == row["owner"], node["name"]
+        assert node["config"]["meta"].get("owner") == row["owner"], node["name"]
         assert node["name"] in tested, f"{node['name']} has no unit test"
 
 
@@ -205,18 +209,37 @@ def test_every_journey_has_steps_numbered_from_one():
 def test_every_step_has_its_template_on_every_channel_with_a_sender():
     senders = {row["channel"] for row in seed_rows("channels") if row["has_sender"] == "true"}
     known = {row["channel"] for row in seed_rows("channels")}
+    purposes = {row["journey_key"]: row["purpose"] for row in seed_rows("journey_catalogue")}
     for row in seed_rows("journey_step_catalogue"):
         order = row["channel_order"].split(">")
         assert set(order) <= known, row["step_key"]
         for channel in set(order) & senders:
             template = TEMPLATES / channel / f"{row['template_id']}.en.yaml"
             assert template.is_file(), f"{row['step_key']}: no {channel}/{template.name}"
+            category = yaml.safe_load(template.read_text("utf-8"))["category"]
+            fits = "marketing" if purposes[row["journey_key"]] == "promotional" else "utility"
+            assert category == fits, f"{channel}/{template.name}: a {fits} template is wanted"
+
+
+def test_goals_conditions_and_ends_of_journeys_are_words_the_models_know():
+    stream = (MODELS / "intermediate/activities/int_activities.sql").read_text("utf-8")
+    windows = "".join(path.read_text("utf-8") for path in (MODELS / "journeys").glob("*.sql"))
+    for row in seed_rows("journey_catalogue"):
+        goal = row["goal_activity"]
+        assert goal == "any" or f"'{goal}'" in stream, f"{row['journey_key']}: goal {goal}"
+    for row in seed_rows("journey_step_catalogue"):
+        assert row["useful_until"] in {"", "eligible_to"}, row["step_key"]
+        condition = row["condition"]
+        assert not condition or f"'{condition}'" in windows, f"{row['step_key']}: {condition}"
 
 
 def test_every_sender_has_a_sync_table_and_only_senders_have_one():
     senders = {row["channel"] for row in seed_rows("channels") if row["has_sender"] == "true"}
     tables = {path.stem for path in (MODELS / "sync").glob("sync_*_messages.sql")}
     assert tables == {f"sync_{channel}_messages" for channel in senders}
+    sentence = PROJECT / "tests" / "assert_every_planned_message_has_a_sender.sql"
+    handed_over = set(re.findall(r"ref\('(sync_\w+)'\)", sentence.read_text("utf-8")))
+    assert not tables - handed_over, f"not in {sentence.name}: a run would stop at it"
 
 
 def test_every_reason_the_sql_or_the_sender_gives_is_listed():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from activations.channels.registry import CHANNELS
 from orchestration.lib.settings import SETTINGS, SettingsError, read_settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -84,3 +85,16 @@ def test_production_has_no_credentials_by_default() -> None:
     settings = read_settings(PRODUCTION)
     assert settings.whatsapp_access_token == ""
     assert settings.whatsapp_base_url == "https://graph.facebook.com"
+
+
+def test_no_channel_can_leave_this_machine_in_the_sandbox() -> None:
+    prefixes = {
+        setting.name.split("_")[0]: setting.needed_by for setting in SETTINGS if setting.needed_by
+    }
+    assert set(CHANNELS) <= set(prefixes.values()), "a channel without settings of its own"
+    for prefix in prefixes:
+        name = f"{prefix}_BASE_URL"
+        assert name in {setting.name for setting in SETTINGS}, f"{name} is missing"
+        read_settings({name: "http://127.0.0.1:9000"})
+        with pytest.raises(SettingsError, match=name):
+            read_settings({name: "https://real.example"})
