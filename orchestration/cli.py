@@ -241,15 +241,17 @@ def _show_failure(result: TickResult) -> None:
 
 def _show_next(settings: Settings) -> None:
     home = _short(settings.home)
-    click.echo(
-        f"""
-Where to look next
-  make ui                                 the asset graph, runs, checks: http://127.0.0.1:{settings.ui_port}
-  lifecycle segments list                 sizes; `lifecycle segments show lead_hot` for its people
-  lifecycle why CUSTOMER                  why somebody got a message, or did not
-  {home}/published.duckdb       every table, for any DuckDB client
-  {home}/reports/               data docs"""
-    )
+    places = {
+        "make ui": f"the asset graph, runs, checks: http://127.0.0.1:{settings.ui_port}",
+        "lifecycle segments list": "sizes; `lifecycle segments show lead_hot` for its people",
+        "lifecycle why CUSTOMER": "why somebody got a message, or did not",
+        f"{home}/published.duckdb": "every table, for any DuckDB client",
+        f"{home}/reports/": "data docs",
+    }
+    width = max(map(len, places))
+    click.echo("\nWhere to look next")
+    for place, what in places.items():
+        click.echo(f"  {place:{width}}  {what}")
 
 
 def _short(path: Path) -> str:
