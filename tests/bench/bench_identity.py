@@ -20,14 +20,15 @@ EDGES_A_PERSON = 5
 
 
 def build_world(connection: duckdb.DuckDBPyConnection, people: int) -> None:
-    """Create `identifier` and `edge`: for each person a phone, an e-mail, a contact and two devices around an account."""
+    """Create `identifier` and `edge`: each person an account with a phone, an e-mail, a contact and two devices."""
     sides = {
         "phone": "'+91' || (6000000000 + person)",
         "email": "'person' || person || '@example.com'",
         "crm_contact": "'K' || person",
     }
     stars = [
-        f"select 'admin_user' as left_type, '1' || person as left_value, '{kind}' as right_type, {value} as right_value, "
+        f"select 'admin_user' as left_type, '1' || person as left_value, '{kind}' as right_type, "
+        f"{value} as right_value, "
         "person from range({people}) as people(person)"
         for kind, value in sides.items()
     ]

@@ -231,6 +231,24 @@ def test_identity_joins_whom_the_evidence_joins_and_nobody_else(warehouse):
     assert recall >= 0.99
 
 
+def test_no_customer_is_more_than_three_people(warehouse):
+    found = one(
+        warehouse,
+        """
+        select max(people) as most, count(*) filter (where people > 1) as mixed
+        from (
+            select map.customer_id, count(distinct truth.person_id) as people
+            from built.marts.customer_identifiers as map
+            join expected.identifiers as truth using (id_type, id_value)
+            where not truth.shared and map.customer_id is not null
+            group by map.customer_id
+        )
+        """,
+    )
+    print(f"\ncustomers of several people: {found}")
+    assert found["most"] <= 3
+
+
 def test_test_users_are_known_and_left_out(warehouse):
     found = one(
         warehouse,

@@ -168,7 +168,9 @@ def build_map(session):
     count = session.execute("select count(*) from node").fetchone()[0]
     edges = session.execute(EDGES).fetchnumpy()
     labels = label_components(count, edges["left_node"], edges["right_node"])
-    session.register("labels", pa.table({"node": np.arange(count, dtype=np.int32), "label": labels}))
+    session.register(
+        "labels", pa.table({"node": np.arange(count, dtype=np.int32), "label": labels})
+    )
     del edges
     session.execute(MEMBERS)
     session.unregister("labels")
