@@ -102,7 +102,10 @@ FIRST_SEEN = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 
 def build(
-    world: dict[Node, int], before: dict[Node, str], former: dict[str, str]
+    world: dict[Node, int],
+    before: dict[Node, str],
+    former: dict[str, str],
+    most_merges: int | None = None,
 ) -> tuple[dict[Node, str], dict[str, str]]:
     """Run the model over a world whose components are given; returns ids and redirects."""
     ends = [
@@ -133,7 +136,7 @@ def build(
                 session.executemany(
                     f"insert into {name} values ({', '.join('?' * len(rows[0]))})", rows
                 )
-        result = customer_map.build_map(session).fetchall()
+        result = customer_map.build_map(session, most_merges).fetchall()
     ids = {(row[0], row[1]): row[2] for row in result if row[0] != customer_map.FORMER}
     return ids, {row[1]: row[2] for row in result if row[0] == customer_map.FORMER}
 
@@ -241,6 +244,33 @@ def test_a_part_that_leaves_with_the_name_of_the_whole_gets_another():
     now = name_customers(whole | {("admin_user", "7"): 2}, before)
     assert now[("phone", "1")] == now[("phone", "2")] == before[("admin_user", "7")]
     assert now[("admin_user", "7")] not in set(before.values())
+
+
+@given(worlds, worlds)
+@in_a_database
+def test_more_merges_than_the_alarm_allows_leave_every_old_customer_as_it_was(world, later):
+    before = name_customers(world, {})
+    everyone = later | dict.fromkeys(world, 0)
+    ids, redirects = build(everyone, before, {}, most_merges=0)
+    if len(set(before.values())) > 1:
+        assert {node: ids[node] for node in world} == before
+        assert redirects == {}
+    newcomers = set(everyone) - set(world)
+    # a newcomer may join one customer or found one; it never joins two that were apart
+    assert all(ids[node] for node in newcomers)
+
+
+def test_newcomers_join_the_one_customer_that_claims_them_while_the_alarm_holds():
+    first = {("phone", "1"): 1, ("phone", "2"): 2, ("phone", "3"): 3}
+    before = name_customers(first, {})
+    # 1 and 2 would merge; the device is only with 3
+    world = first | {("phone", "2"): 1, ("ga_pseudo", "d"): 3, ("email", "e"): 9}
+    ids, _ = build(world, before, {}, most_merges=0)
+    assert {node: ids[node] for node in first} == before
+    assert ids[("ga_pseudo", "d")] == before[("phone", "3")]
+    assert ids[("email", "e")] not in set(before.values())
+    allowed, _ = build(world, before, {}, most_merges=1)
+    assert allowed[("phone", "1")] == allowed[("phone", "2")]
 
 
 def test_an_account_names_a_new_customer_before_a_phone_and_a_phone_before_a_device():

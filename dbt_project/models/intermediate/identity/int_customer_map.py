@@ -1,7 +1,8 @@
 """Connected components over believed evidence, with customer ids that stay the same from run to run.
 
 A component keeps the id that most of its identifiers had before, ties to the older one; a part that splits off gets
-a new id; a component nobody knew gets an id from its steadiest identifier. Only the graph is done in Python (a
+a new id; a component nobody knew gets an id from its steadiest identifier. When a run would merge suspiciously many
+customers it merges none: yesterday's mapping stays until somebody looked. Only the graph is done in Python (a
 recursive CTE dies on one shared phone), and nothing here loops over identifiers: ten million edges are joined,
 labelled and named as columns. What may be believed is decided in int_identity_edges.
 """
@@ -153,25 +154,33 @@ def label_components(node_count, left, right):
     return connected_components(graph, directed=False)[1]
 
 
-def build_map(session):
-    """Join identifiers into customers.
+def keep_mapping(node_count, left, right, held):
+    """Return labels that merge no two customers of the last run; a newcomer joins where only one customer claims it.
 
     Args:
-        session: DuckDB connection that sees `identifier` (id_type, id_value, first_seen_at, is_blocked), `edge`
-            (left_type, left_value, right_type, right_value: believed, both sides in `identifier` and not blocked),
-            `before` (id_type, id_value, customer_id of the last run) and `former` (former_id, customer_id).
-
-    Returns:
-        A relation, one row an identifier and one a redirect: id_type, id_value, customer_id, is_shared, first_seen_at.
+        node_count: number of nodes.
+        left: index of one end of each edge.
+        right: index of the other end.
+        held: for each node the number (from 0) of the customer it had, -1 for a newcomer.
     """
-    session.execute(NODES)
-    count = session.execute("select count(*) from node").fetchone()[0]
-    edges = session.execute(EDGES).fetchnumpy()
-    labels = label_components(count, edges["left_node"], edges["right_node"])
-    session.register(
-        "labels", pa.table({"node": np.arange(count, dtype=np.int32), "label": labels})
-    )
-    del edges
+    is_new = held < 0
+    among_new = is_new[left] & is_new[right]
+    group = label_components(node_count, left[among_new], right[among_new])
+    labels = np.where(is_new, held.max(initial=-1) + 1 + group, held)
+    crossing = is_new[left] != is_new[right]
+    newcomer = np.where(is_new[left], left, right)[crossing]
+    customer = held[np.where(is_new[left], right, left)[crossing]]
+    pairs = np.unique(np.column_stack([group[newcomer], customer]), axis=0)
+    groups, first, claims = np.unique(pairs[:, 0], return_index=True, return_counts=True)
+    target = np.full(group.max(initial=-1) + 1, -1)
+    target[groups[claims == 1]] = pairs[first[claims == 1], 1]
+    return np.where(is_new & (target[group] >= 0), target[group], labels)
+
+
+def name_components(session, labels):
+    """Create `member` and `component` from a label for each node; returns how many customers would be gone."""
+    numbers = pa.table({"node": np.arange(len(labels), dtype=np.int32), "label": labels})
+    session.register("labels", numbers)
     session.execute(MEMBERS)
     session.unregister("labels")
     session.execute(NAMES)
@@ -181,6 +190,36 @@ def build_map(session):
             f"update component set customer_id = 'c_' || left(md5('split|' || customer_id), 16) "
             f"where is_new and customer_id in ({TAKEN})"
         )
+    return session.execute(
+        "select (select count(distinct held_id) from member) - (select count(*) from component where not is_new)"
+    ).fetchone()[0]
+
+
+def build_map(session, most_merges=None):
+    """Join identifiers into customers.
+
+    Args:
+        session: DuckDB connection that sees `identifier` (id_type, id_value, first_seen_at, is_blocked), `edge`
+            (left_type, left_value, right_type, right_value: believed, both sides in `identifier` and not blocked),
+            `before` (id_type, id_value, customer_id of the last run) and `former` (former_id, customer_id).
+        most_merges: when more customers than this would be merged away at once, nobody is: something upstream
+            broke, and a wrong merge sends one person's mail to another. None merges whatever is believed.
+
+    Returns:
+        A relation, one row an identifier and one a redirect: id_type, id_value, customer_id, is_shared, first_seen_at.
+    """
+    session.execute(NODES)
+    count = session.execute("select count(*) from node").fetchone()[0]
+    edges = session.execute(EDGES).fetchnumpy()
+    left, right = np.asarray(edges["left_node"]), np.asarray(edges["right_node"])
+    merged_away = name_components(session, label_components(count, left, right))
+    if most_merges is not None and merged_away > most_merges:
+        held = session.execute(
+            "select coalesce(dense_rank() over (order by held_id nulls last) - 1, 0) as number, "
+            "held_id is null as is_new from node order by node"
+        ).fetchnumpy()
+        numbers = np.where(held["is_new"], -1, held["number"])
+        name_components(session, keep_mapping(count, left, right, numbers))
     session.execute(REDIRECTS)
     return session.sql(RESULT)
 
@@ -210,4 +249,10 @@ def model(dbt, session):
         f"create or replace temp table former as select id_value as former_id, customer_id from {last} "
         f"where id_type = '{FORMER}'"
     )
-    return build_map(session)
+    few, share, accept_all = (
+        dbt.ref("int_identity_limits")
+        .project("alarm_merges, alarm_share, accept_merges")
+        .fetchone()
+    )
+    customers = session.execute("select count(distinct customer_id) from before").fetchone()[0]
+    return build_map(session, None if accept_all else max(few, int(share * customers)))
