@@ -112,10 +112,16 @@ def main() -> None:
 @click.option(
     "--no-send", is_flag=True, help="Decide and show; tell nobody, leave the ledger alone."
 )
-def run(as_of: datetime | None, no_send: bool) -> None:
+@click.option(
+    "--accept-merges",
+    is_flag=True,
+    help="Merge customers although the growth alarm tripped: somebody looked.",
+)
+def run(as_of: datetime | None, no_send: bool, accept_merges: bool) -> None:
     """One whole run: pull, judge, decide, send, settle, publish."""
     settings = _settings()
-    _run_ticks(settings, [as_of or datetime.now(UTC)], no_send=no_send)
+    moments = [as_of or datetime.now(UTC)]
+    _run_ticks(settings, moments, no_send=no_send, accept_merges=accept_merges)
 
 
 @main.command()
@@ -164,7 +170,13 @@ def folder(source: Path, as_of: datetime | None, no_send: bool) -> None:
     _run_ticks(settings, [as_of] if as_of else [], no_send=no_send)
 
 
-def _run_ticks(settings: Settings, moments: list[datetime], *, no_send: bool = False) -> None:
+def _run_ticks(
+    settings: Settings,
+    moments: list[datetime],
+    *,
+    no_send: bool = False,
+    accept_merges: bool = False,
+) -> None:
     progress = Progress()
     progress("starting")
     from orchestration.lib.steps import open_run
@@ -177,7 +189,9 @@ def _run_ticks(settings: Settings, moments: list[datetime], *, no_send: bool = F
         if not moments:
             moments = [_latest_moment(opened, progress)]
         for moment in moments:
-            result = run_tick(opened, instance, moment, no_send=no_send)
+            result = run_tick(
+                opened, instance, moment, no_send=no_send, accept_merges=accept_merges
+            )
             progress.done()
             results.append(result)
             click.echo(f"\n{_local(settings, moment)}   run {result.run_id[:8]}")

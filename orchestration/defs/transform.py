@@ -13,7 +13,12 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
-from orchestration.defs.resources import WAREHOUSE_POOL, LifecycleResource, run_as_of
+from orchestration.defs.resources import (
+    ACCEPT_MERGES_TAG,
+    WAREHOUSE_POOL,
+    LifecycleResource,
+    run_as_of,
+)
 from orchestration.lib import steps
 from orchestration.lib.dbt import (
     AFTER_SEND_TAG,
@@ -103,6 +108,9 @@ def _events(
                 asset_key=key.asset_key,
                 check_name=key.name,
                 passed=result.status == "pass",
+                description=f"{result.failures} rows against {node['name']}"
+                if result.failures
+                else None,
                 severity=dg.AssetCheckSeverity.WARN
                 if node["config"].get("severity", "error").lower() == "warn"
                 else dg.AssetCheckSeverity.ERROR,
@@ -134,7 +142,13 @@ def _build(
             and TRANSLATOR.get_asset_key(node) in context.selected_asset_keys
         ]
         exclude = []
-    results = steps.build_models(lifecycle.run, run_as_of(context), select=select, exclude=exclude)
+    results = steps.build_models(
+        lifecycle.run,
+        run_as_of(context),
+        accept_merges=ACCEPT_MERGES_TAG in context.run.tags,
+        select=select,
+        exclude=exclude,
+    )
     yield from _events(context, lifecycle.run, results)
 
 

@@ -92,6 +92,7 @@ class DbtProject:
         *,
         as_of: datetime,
         timezone: str,
+        accept_merges: bool = False,
         select: Sequence[str] = (),
         exclude: Sequence[str] = (),
         command: str = "build",
@@ -102,6 +103,7 @@ class DbtProject:
         Args:
             as_of: The run's moment, aware.
             timezone: The tenant's IANA zone.
+            accept_merges: Whether somebody looked at what tripped the growth alarm of identity.
             select: dbt selection; empty for everything.
             exclude: dbt selection to leave out.
             command: The dbt command.
@@ -113,7 +115,13 @@ class DbtProject:
         Raises:
             DbtError: dbt itself failed before it ran any node.
         """
-        variables = json.dumps({"as_of": as_sql_timestamp(as_of), "tenant_timezone": timezone})
+        variables = json.dumps(
+            {
+                "as_of": as_sql_timestamp(as_of),
+                "tenant_timezone": timezone,
+                "accept_merges": accept_merges,
+            }
+        )
         # The manifest does not change between runs: writing it again costs a second each time.
         arguments = [command, *self._where(), "--no-write-json", "--vars", variables, *extra]
         if select:

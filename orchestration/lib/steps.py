@@ -34,7 +34,7 @@ from data_contracts.loader import load_contracts
 from data_contracts.models import Contract
 from data_contracts.validator import ContractResult, validate_all, warm_up
 from orchestration.demo.world import AdvanceReport
-from orchestration.lib.dbt import AFTER_SEND_TAG, DbtProject, NodeResult
+from orchestration.lib.dbt import DbtProject, NodeResult
 from orchestration.lib.ledger_pull import load_ledger
 from orchestration.lib.outside import Outside, open_outside, play_demo
 from orchestration.lib.settings import Settings
@@ -212,22 +212,23 @@ def data_docs_url(run: Run, table: str) -> str:
 
 
 def build_models(
-    run: Run, as_of: datetime, *, select: Sequence[str] = (), exclude: Sequence[str] = ()
+    run: Run,
+    as_of: datetime,
+    *,
+    accept_merges: bool = False,
+    select: Sequence[str] = (),
+    exclude: Sequence[str] = (),
 ) -> list[NodeResult]:
     """Build models and run their tests; unit tests are for development and stay out of runs."""
     run.say(f"building models ({' '.join(select) or 'all up to the decisions'})")
     return run.dbt.build(
         as_of=as_of,
         timezone=run.settings.tenant_timezone,
+        accept_merges=accept_merges,
         select=select,
         exclude=exclude,
         extra=["--exclude-resource-type", "unit_test"],
     )
-
-
-def build_after_send(run: Run, as_of: datetime) -> list[NodeResult]:
-    """Build the few tables that tell what this very run did."""
-    return build_models(run, as_of, select=[f"tag:{AFTER_SEND_TAG}"])
 
 
 # Decide and send ----------------------------------------------------------------------------

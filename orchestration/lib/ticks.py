@@ -55,7 +55,7 @@ class TickResult:
         failures: (step, reason in words) of the steps that failed.
         skipped: Steps that did not run because of a failure or a blocking check before them.
         blocked: (table, what was promised and broken) of blocking contract checks that failed.
-        warned: The same of promises whose breach stops nothing.
+        warned: The same of checks whose failure stops nothing by itself.
     """
 
     run_id: str
@@ -92,7 +92,12 @@ def open_instance(home: Path) -> Iterator[DagsterInstance]:
 
 
 def run_tick(
-    run: Run, instance: DagsterInstance, as_of: datetime, *, no_send: bool = False
+    run: Run,
+    instance: DagsterInstance,
+    as_of: datetime,
+    *,
+    no_send: bool = False,
+    accept_merges: bool = False,
 ) -> TickResult:
     """Run the hourly job once for a moment.
 
@@ -101,14 +106,17 @@ def run_tick(
         instance: Dagster's storage, where the run is recorded.
         as_of: The moment, aware.
         no_send: Decide and show, tell nobody and leave the ledger alone.
+        accept_merges: Merge customers even where the growth alarm of identity would not.
     """
     from orchestration.definitions import defs
-    from orchestration.defs.contracts import BLOCKING_CHECK, WARNING_CHECK
-    from orchestration.defs.resources import AS_OF_TAG, NO_SEND_TAG, hand_over
+    from orchestration.defs.contracts import BLOCKING_CHECK
+    from orchestration.defs.resources import ACCEPT_MERGES_TAG, AS_OF_TAG, NO_SEND_TAG, hand_over
 
     tags = {AS_OF_TAG: as_of.isoformat()}
     if no_send:
         tags[NO_SEND_TAG] = "true"
+    if accept_merges:
+        tags[ACCEPT_MERGES_TAG] = "true"
     job = defs.resolve_job_def("hourly")
     with hand_over(run):
         result = job.execute_in_process(
@@ -130,13 +138,14 @@ def run_tick(
             started.add(event.step_key)
     # A step behind a failure is skipped; one behind a blocking check is not even mentioned.
     skipped = sorted(set(job.graph.node_dict) - started)
-    broken = {
-        name: [
-            (check.asset_key.to_user_string(), check.description or "")
-            for check in result.get_asset_check_evaluations()
-            if not check.passed and check.check_name == name
+    broken = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    named = {
+        is_blocking: [
+            (check.asset_key.to_user_string(), check.description or check.check_name)
+            for check in broken
+            if (check.check_name == BLOCKING_CHECK) is is_blocking
         ]
-        for name in (BLOCKING_CHECK, WARNING_CHECK)
+        for is_blocking in (True, False)
     }
     return TickResult(
         run_id=result.run_id,
@@ -144,8 +153,8 @@ def run_tick(
         succeeded=result.success and not skipped,
         failures=failures,
         skipped=skipped,
-        blocked=broken[BLOCKING_CHECK],
-        warned=broken[WARNING_CHECK],
+        blocked=named[True],
+        warned=named[False],
     )
 
 

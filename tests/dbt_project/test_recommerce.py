@@ -231,6 +231,24 @@ def test_identity_joins_whom_the_evidence_joins_and_nobody_else(warehouse):
     assert recall >= 0.99
 
 
+def test_no_customer_is_more_than_three_people(warehouse):
+    found = one(
+        warehouse,
+        """
+        select max(people) as most, count(*) filter (where people > 1) as mixed
+        from (
+            select map.customer_id, count(distinct truth.person_id) as people
+            from built.marts.customer_identifiers as map
+            join expected.identifiers as truth using (id_type, id_value)
+            where not truth.shared and map.customer_id is not null
+            group by map.customer_id
+        )
+        """,
+    )
+    print(f"\ncustomers of several people: {found}")
+    assert found["most"] <= 3
+
+
 def test_test_users_are_known_and_left_out(warehouse):
     found = one(
         warehouse,
@@ -250,6 +268,85 @@ def test_test_users_are_known_and_left_out(warehouse):
     assert found["found"] > 0
     assert found["missed"] == 0
     assert found["wronged"] == 0
+
+
+@pytest.mark.parametrize(
+    ("metric", "truth"),
+    [
+        ("orders_placed", "orders_placed"),
+        ("orders_completed", "orders_completed"),
+        ("payout_value", "payout_inr"),
+    ],
+)
+def test_closed_weeks_are_exact(warehouse, metric, truth):
+    found = one(
+        warehouse,
+        f"""
+        select
+            count(*) as weeks,
+            count(*) filter (where kpi.value = truth.{truth}) as exact
+        from expected.kpi_weekly as truth
+        left join built.marts.kpi_weekly as kpi
+            on kpi.week_start = cast(truth.week_start as date) and kpi.metric = '{metric}'
+        where kpi.is_closed
+        """,
+    )
+    print(f"\n{metric}: {found['exact']} of {found['weeks']} closed weeks exact")
+    assert found["exact"] == found["weeks"] > 10
+
+
+def test_ga4_against_the_admin_panel_is_exact_every_day(warehouse):
+    found = one(
+        warehouse,
+        """
+        select
+            count(*) as days,
+            count(*) filter (
+                where
+                    built.admin_orders = truth.admin_orders
+                    and built.ga4_order_events = truth.ga_order_events
+                    and built.ga4_orders_distinct = truth.ga_orders_distinct
+            ) as exact,
+            (select count(*) from built.marts.ga4_admin_daily) as built
+        from expected.ga_vs_admin_daily as truth
+        left join built.marts.ga4_admin_daily as built on built.date = cast(truth.date as date)
+        """,
+    )
+    print(f"\nGA4 against the admin panel: {found}")
+    assert found["exact"] == found["days"] == found["built"]
+
+
+def test_repeat_and_loyal_rates_are_those_of_the_truth(warehouse):
+    found = one(
+        warehouse,
+        """
+        select
+            avg(case when completed_orders >= 2 then 1.0 else 0 end) as repeat_rate,
+            truth.repeat_customer_rate,
+            loyal.rate as loyal_rate,
+            truth.loyal_customer_rate_365d,
+            count(*) as customers,
+            truth.customers as expected
+        from built.marts.dim_customers, expected.kpi_totals as truth,
+            (
+                select avg(case when orders >= 4 then 1.0 else 0 end) as rate
+                from (
+                    select count(*) as orders
+                    from built.marts.fct_orders
+                    where
+                        not is_test and status = 'completed'
+                        and completed_at > timestamp '2026-10-31 18:30:00' - interval 365 day
+                    group by customer_id
+                )
+            ) as loyal
+        where not is_test and completed_orders >= 1
+        group by all
+        """,
+    )
+    print(f"\nrates: {found}")
+    assert found["customers"] == found["expected"]
+    assert abs(found["repeat_rate"] - found["repeat_customer_rate"]) < 1e-3
+    assert abs(found["loyal_rate"] - found["loyal_customer_rate_365d"]) < 1e-3
 
 
 def test_every_entry_is_accounted_for(warehouse):

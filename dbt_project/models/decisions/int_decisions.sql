@@ -35,6 +35,7 @@ checked as (
             when steps.is_killed then 'kill_switch'
             when steps.journey_status <> 'live' then 'paused'
             when steps.purpose = 'promotional' and steps.is_data_stale then 'data_stale'
+            when steps.purpose = 'promotional' and steps.is_oversized then 'identity_quarantine'
             when steps.has_open_order then 'open_order'
             when steps.is_quiet then 'quiet_hours'
             when steps.purpose = 'transactional' then null

@@ -201,6 +201,7 @@ select
     killed.intent_key is not null as is_killed,
     stale.is_stale as is_data_stale,
     quiet.intent_key is not null as is_quiet,
+    coalesce(customers.is_oversized, false) as is_oversized,
     template_pressure.last_sent_at as template_last_sent_at,
     pressure.last_any_at,
     pressure.last_promotional_at,
@@ -219,6 +220,7 @@ left join {{ ref('int_entry_arms') }} as arms
     and candidates.entry_key = arms.entry_key
     and candidates.customer_id = arms.customer_id
 left join {{ ref('channels') }} as channels on reach.sender_channel = channels.channel
+left join {{ ref('int_customers') }} as customers on candidates.customer_id = customers.customer_id
 left join pressure on candidates.customer_id = pressure.customer_id
 left join channel_pressure
     on candidates.customer_id = channel_pressure.customer_id and reach.sender_channel = channel_pressure.channel

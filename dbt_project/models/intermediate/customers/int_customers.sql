@@ -69,7 +69,11 @@ activities as (
 ),
 
 seen as (
-    select customer_id, min(first_seen_at) as first_identifier_at
+    select
+        customer_id,
+        min(first_seen_at) as first_identifier_at,
+        count(*) as identifiers,
+        count(case when id_type = 'admin_user' then 1 end) as accounts
     from customer_map
     where id_type <> 'former_customer'
     group by customer_id
@@ -86,7 +90,10 @@ select
     coalesce(accounts.has_test_flag, false)
     or coalesce(addresses.has_test_phone, false)
     or coalesce(addresses.has_test_email, false) as is_test,
-    activities.last_activity_at
+    activities.last_activity_at,
+    -- hardly one person: nothing promotional until somebody looked
+    seen.accounts > {{ var('max_accounts_per_customer') }}
+    or seen.identifiers > {{ var('max_identifiers_per_customer') }} as is_oversized
 from seen
 left join accounts on seen.customer_id = accounts.customer_id
 left join leads on seen.customer_id = leads.customer_id

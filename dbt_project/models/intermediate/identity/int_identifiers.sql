@@ -1,4 +1,5 @@
-{# Guardrails: an identifier that more people use than one may join nobody. It stays an address. #}
+{# Guardrails: an identifier that more people use than one may join nobody. It stays an address.
+   Two accounts of the same full name on one phone are one person's; of different names, a family's. #}
 with
 
 evidence as (
@@ -7,6 +8,11 @@ evidence as (
 
 placeholders as (
     select distinct phone_e164 from {{ ref('int_phones') }} where is_placeholder or not is_mobile
+),
+
+names as (
+    select cast(user_id as varchar) as user_id, coalesce(name_key, cast(user_id as varchar)) as name_key
+    from {{ ref('stg_admin__users') }}
 ),
 
 alone as (
@@ -45,13 +51,15 @@ sides as (
 
 degrees as (
     select
-        id_type,
-        id_value,
-        min(first_seen_at) as first_seen_at,
-        count(distinct case when other_type = 'admin_user' then other_value end) as accounts,
-        count(distinct case when other_type = 'ga_pseudo' then other_value end) as devices
+        sides.id_type,
+        sides.id_value,
+        min(sides.first_seen_at) as first_seen_at,
+        count(distinct case when sides.other_type = 'admin_user' then sides.other_value end) as accounts,
+        count(distinct names.name_key) as account_names,
+        count(distinct case when sides.other_type = 'ga_pseudo' then sides.other_value end) as devices
     from sides
-    group by id_type, id_value
+    left join names on sides.other_type = 'admin_user' and sides.other_value = names.user_id
+    group by sides.id_type, sides.id_value
 )
 
 select
@@ -59,13 +67,14 @@ select
     degrees.id_value,
     degrees.first_seen_at,
     degrees.accounts,
+    degrees.account_names,
     degrees.devices,
     case
         when degrees.id_type = 'phone' and placeholders.phone_e164 is not null then 'placeholder'
-        when degrees.id_type = 'phone' and degrees.accounts > {{ var('max_accounts_per_phone') }} then 'shared_by_accounts'
+        when degrees.id_type = 'phone' and degrees.account_names > {{ var('max_names_per_phone') }} then 'shared_by_accounts'
         when degrees.id_type = 'phone' and degrees.devices > {{ var('max_devices_per_phone') }} then 'shared_by_devices'
-        when degrees.id_type = 'email' and degrees.accounts > {{ var('max_accounts_per_email') }} then 'shared_by_accounts'
-        when degrees.id_type = 'ga_pseudo' and degrees.accounts > {{ var('max_accounts_per_device') }} then 'shared_by_accounts'
+        when degrees.id_type = 'email' and degrees.account_names > {{ var('max_names_per_email') }} then 'shared_by_accounts'
+        when degrees.id_type = 'ga_pseudo' and degrees.account_names > {{ var('max_names_per_device') }} then 'shared_by_accounts'
     end as blocked_reason
 from degrees
 left join placeholders on degrees.id_type = 'phone' and degrees.id_value = placeholders.phone_e164

@@ -69,6 +69,10 @@ statements as (
     from orders
     inner join quotes on orders.quote_id = quotes.quote_id
     union all
+    select 'admin_user', cast(orders.user_id as varchar), 'admin_user', cast(quotes.user_id as varchar), 'admin.orders', orders.placed_at
+    from orders
+    inner join quotes on orders.quote_id = quotes.quote_id and orders.user_id <> quotes.user_id
+    union all
     select 'admin_user', ga4_users.user_id, 'ga_pseudo', ga4_users.user_pseudo_id, 'ga4.user_id', ga4_users.occurred_at
     from ga4_users
     inner join users on ga4_users.user_id = cast(users.user_id as varchar)

@@ -26,6 +26,8 @@ cleaned as (
 select
     user_id,
     name,
+    -- a single word is too common to tell anybody by
+    case when name like '% %' then lower(nfc_normalize(regexp_replace(name, '\s+', ' ', 'g'))) end as name_key,
     phone_raw,
     email,
     {{ folded_email('email') }} as email_key,

@@ -58,7 +58,11 @@ flattened as (
 ),
 
 deduplicated as (
-    select *
+    select
+        *,
+        count(*) over (
+            partition by event_name, event_timestamp, user_pseudo_id, ga_session_id, params_hash, stream_id
+        ) as copies
     from flattened
     qualify
         row_number() over (
@@ -105,6 +109,7 @@ select
     coalesce(utm_medium, nullif(regexp_extract(page_location, '[?&]utm_medium=([^&#]*)', 1), '')) as utm_medium,
     coalesce(utm_campaign, nullif(regexp_extract(page_location, '[?&]utm_campaign=([^&#]*)', 1), '')) as utm_campaign,
     is_consent_denied,
+    copies,
     (
         page_views_of_day > {{ var('ga4_bot_page_views_per_day') }} and user_pseudo_id is not null
     ) or regexp_matches(coalesce(browser, ''), '(?i)headless|bot|crawler|spider') as is_bot

@@ -1,0 +1,163 @@
+"""What a customer is likely to do and be worth in the coming year: BG/NBD for how often, Gamma-Gamma for how much.
+
+Fader, Hardie and Lee, "Counting Your Customers the Easy Way" (Marketing Science 2005), and Fader and Hardie, "The
+Gamma-Gamma Model of Monetary Value" (2013). Fitted again each run to everybody who completed an order; a company with
+too few repeat customers gets no numbers rather than wild ones.
+"""
+
+import numpy as np
+import pyarrow as pa
+from scipy.optimize import minimize
+from scipy.special import betaln, gammaln, hyp2f1
+
+WEEK_SECONDS = 7 * 24 * 3600.0
+
+
+def bgnbd_log_likelihood(log_params, repeats, recency, age, weight):
+    """Return the log likelihood of (r, alpha, a, b), given as logs.
+
+    Args:
+        log_params: natural logs of the four parameters.
+        repeats: orders after the first, each customer.
+        recency: weeks from the first order to the last.
+        age: weeks from the first order to now.
+        weight: customers with these numbers.
+    """
+    r, alpha, a, b = np.exp(log_params)
+    shared = (
+        gammaln(r + repeats)
+        - gammaln(r)
+        + r * np.log(alpha)
+        + betaln(a, b + repeats)
+        - betaln(a, b)
+    )
+    alive = -(r + repeats) * np.log(alpha + age)
+    # after a purchase the customer may have left; who bought once only is alive by definition of the model
+    left = np.where(
+        repeats > 0,
+        np.log(a)
+        - np.log(b + np.maximum(repeats, 1) - 1)
+        - (r + repeats) * np.log(alpha + recency),
+        -np.inf,
+    )
+    return float(np.sum(weight * (shared + np.logaddexp(alive, left))))
+
+
+def gamma_gamma_log_likelihood(log_params, repeats, mean_value, weight):
+    """Return the log likelihood of (p, q, v), given as logs, over customers with repeat orders.
+
+    Args:
+        log_params: natural logs of the three parameters.
+        repeats: orders after the first, at least one.
+        mean_value: mean value of those orders, above zero.
+        weight: customers with these numbers.
+    """
+    p, q, v = np.exp(log_params)
+    return float(
+        np.sum(
+            weight
+            * (
+                gammaln(p * repeats + q)
+                - gammaln(p * repeats)
+                - gammaln(q)
+                + q * np.log(v)
+                + (p * repeats - 1) * np.log(mean_value)
+                + p * repeats * np.log(repeats)
+                - (p * repeats + q) * np.log(v + repeats * mean_value)
+            )
+        )
+    )
+
+
+def _maximise(log_likelihood, start, *data):
+    """Return the parameters that maximise a log likelihood, and its value there."""
+    # Two passes of a simplex: no gradients to get wrong, four parameters at most, the same answer every time.
+    point = np.log(start)
+    for _ in range(2):
+        found = minimize(
+            lambda params: -log_likelihood(params, *data),
+            point,
+            method="Nelder-Mead",
+            options={"xatol": 1e-7, "fatol": 1e-7, "maxiter": 4000, "maxfev": 4000},
+        )
+        point = found.x
+    return np.exp(point), -float(found.fun)
+
+
+def fit_bgnbd(repeats, recency, age):
+    """Return ((r, alpha, a, b), log likelihood) for one row a customer."""
+    rows, weight = np.unique(np.column_stack([repeats, recency, age]), axis=0, return_counts=True)
+    return _maximise(bgnbd_log_likelihood, np.array([1.0, 5.0, 1.0, 2.0]), *rows.T, weight)
+
+
+def fit_gamma_gamma(repeats, mean_value):
+    """Return ((p, q, v), log likelihood) for one row a customer with repeat orders."""
+    # in units of the typical value, so that the start fits dollars and rupees alike
+    unit = float(np.median(mean_value))
+    (p, q, v), likelihood = _maximise(
+        gamma_gamma_log_likelihood,
+        np.array([5.0, 4.0, 3.0]),
+        repeats,
+        mean_value / unit,
+        np.ones(len(repeats)),
+    )
+    return np.array([p, q, v * unit]), likelihood - len(repeats) * np.log(unit)
+
+
+def predict_alive(params, repeats, recency, age):
+    """Return the probability that each customer is still one."""
+    r, alpha, a, b = params
+    odds = (
+        a / (b + np.maximum(repeats, 1) - 1) * ((alpha + age) / (alpha + recency)) ** (r + repeats)
+    )
+    return np.where(repeats > 0, 1 / (1 + odds), 1.0)
+
+
+def predict_orders(params, repeats, recency, age, weeks):
+    """Return the orders expected of each customer in the next `weeks`."""
+    r, alpha, a, b = params
+    shape = r + repeats
+    growth = hyp2f1(shape, b + repeats, a + b + repeats - 1, weeks / (alpha + age + weeks))
+    expected = (
+        (a + b + repeats - 1)
+        / (a - 1)
+        * (1 - ((alpha + age) / (alpha + age + weeks)) ** shape * growth)
+    )
+    return expected * predict_alive(params, repeats, recency, age)
+
+
+def predict_order_value(params, repeats, mean_value):
+    """Return the expected value of an order of each customer; the population's mean for who has no repeat order."""
+    p, q, v = params
+    return p * (v + repeats * np.where(repeats > 0, mean_value, 0)) / (p * repeats + q - 1)
+
+
+def model(dbt, session):  # noqa: ARG001 - the signature is dbt's
+    """Return one row a customer with a completed order and its projection: see the column descriptions."""
+    dbt.config(materialized="table")
+    orders = dbt.ref("int_order_history").fetchnumpy()
+    limits = dbt.ref("int_value_limits").project("horizon_days, least_repeat_customers").fetchone()
+    repeats, value = orders["repeats"].astype(float), orders["mean_repeat_value"].astype(float)
+    recency = orders["recency_seconds"] / WEEK_SECONDS
+    age = orders["age_seconds"] / WEEK_SECONDS
+    horizon, least = limits
+    again = (repeats > 0) & (value > 0)
+    columns = {"customer_id": pa.array(orders["customer_id"].tolist(), pa.string())}
+    if int(again.sum()) < least:
+        blank = pa.nulls(len(repeats), pa.float64())
+        return pa.table(
+            columns
+            | dict.fromkeys(("probability_alive", "expected_orders", "expected_value"), blank)
+        )
+    counts, _ = fit_bgnbd(repeats, recency, age)
+    spend, _ = fit_gamma_gamma(repeats[again], value[again])
+    expected = predict_orders(counts, repeats, recency, age, horizon / 7)
+    return pa.table(
+        columns
+        | {
+            "probability_alive": predict_alive(counts, repeats, recency, age),
+            "expected_orders": expected,
+            "expected_value": expected
+            * predict_order_value(spend, np.where(again, repeats, 0), value),
+        }
+    )
