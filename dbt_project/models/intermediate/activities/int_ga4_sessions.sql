@@ -14,15 +14,30 @@ sessions as (
         max(user_id) as user_id,
         min(platform) as platform,
         min(geo_city) as geo_city,
-        max(utm_source) as utm_source,
-        max(utm_medium) as utm_medium,
-        max(utm_campaign) as utm_campaign,
-        min(page_location) as landing_page,
+        -- one event says where the visit came from: its source, medium and campaign belong together
+        min_by(
+            struct_pack(source := utm_source, medium := utm_medium, campaign := utm_campaign),
+            struct_pack(at := occurred_at, id := event_id)
+        ) filter (where coalesce(utm_source, utm_medium, utm_campaign) is not null) as came_from,
+        min_by(page_location, struct_pack(at := occurred_at, id := event_id)) as landing_page,
         count(*) as events
     from events
     -- an uninstall is reported by the system, not by a visit
     where event_name <> 'app_remove'
     group by session_key, user_pseudo_id
+),
+
+attributed as (
+    select
+        sessions.*,
+        sessions.came_from.source as utm_source,
+        sessions.came_from.medium as utm_medium,
+        sessions.came_from.campaign as utm_campaign
+    from sessions
+),
+
+categories as (
+    select * from {{ ref('source_categories') }}
 ),
 
 accounts as (
@@ -34,20 +49,26 @@ devices as (
 )
 
 select
-    sessions.session_key,
+    visits.session_key,
     -- on a shared device the signed-in account says who it was; without one nobody knows
     coalesce(accounts.customer_id, devices.customer_id) as customer_id,
-    sessions.user_pseudo_id,
-    sessions.started_at,
-    sessions.last_event_at,
-    sessions.user_id,
-    sessions.platform,
-    sessions.geo_city,
-    sessions.utm_source,
-    sessions.utm_medium,
-    sessions.utm_campaign,
-    sessions.landing_page,
-    sessions.events
-from sessions
-left join accounts on sessions.user_id = accounts.id_value
-left join devices on sessions.user_pseudo_id = devices.id_value
+    visits.user_pseudo_id,
+    visits.started_at,
+    visits.last_event_at,
+    visits.user_id,
+    visits.platform,
+    visits.geo_city,
+    visits.utm_source,
+    visits.utm_medium,
+    visits.utm_campaign,
+    {{ channel_group(
+        'visits.utm_source', 'visits.utm_medium', 'visits.utm_campaign',
+        'coalesce(exact.category, labels.category)'
+    ) }} as channel_group,
+    visits.landing_page,
+    visits.events
+from attributed as visits
+left join categories as exact on lower(visits.utm_source) = exact.source
+left join categories as labels on {{ source_label('visits.utm_source') }} = labels.source
+left join accounts on visits.user_id = accounts.id_value
+left join devices on visits.user_pseudo_id = devices.id_value
