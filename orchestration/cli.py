@@ -336,6 +336,24 @@ def show_segment(key: str, limit: int) -> None:
         )
 
 
+@segments.command(name="new")
+@click.argument("key")
+@click.option("--owner", default="growth", show_default=True, help="Team that answers for it.")
+@click.option("--description", default="Describe me in one sentence", help="What it is.")
+def new_segment(key: str, owner: str, description: str) -> None:
+    """Lay out segment KEY, ready to edit: model, description, unit test, list and catalogue."""
+    from orchestration.lib.scaffold import ScaffoldError, lay_out_segment
+
+    try:
+        written = lay_out_segment(key, owner=owner, description=description)
+    except ScaffoldError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_FAILED)
+    for path in written:
+        click.echo(f"  {_short(path)}")
+    click.echo(f"Put the rule into {written[0].name}, then `make test` and `lifecycle run`.")
+
+
 @main.command()
 @click.argument("customer")
 @click.argument("journey", required=False)
