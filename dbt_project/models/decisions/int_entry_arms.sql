@@ -1,4 +1,5 @@
-{# The arm of every reachable entry, drawn by salted hash of the person. An arm the ledger already holds stays. #}
+{# The arm of every entry, drawn by salted hash of the person and the same in all their entries of a journey. The earliest arm
+   the ledger holds stays, also through a merge; when two people who proved to be one had different arms, theirs tells nothing. #}
 with
 
 windows as (
@@ -16,13 +17,13 @@ redirects as (
 stored as (
     select
         intents.journey_key,
-        intents.entry_key,
         coalesce(redirects.customer_id, intents.customer_id) as customer_id,
-        min_by(intents.arm, intents.decided_at) as arm
+        min_by(intents.arm, intents.decided_at) as arm,
+        count(distinct intents.arm) > 1 as is_contaminated
     from {{ ref('stg_ledger__intents') }} as intents
     left join redirects on intents.customer_id = redirects.former_id
     where intents.arm is not null and intents.run_as_of < {{ as_of() }}
-    group by intents.journey_key, intents.entry_key, coalesce(redirects.customer_id, intents.customer_id)
+    group by intents.journey_key, coalesce(redirects.customer_id, intents.customer_id)
 )
 
 select
@@ -43,10 +44,10 @@ select
                 then 'control'
             else 'treatment'
         end
-    ) as arm
+    ) as arm,
+    coalesce(stored.is_contaminated, false) as is_contaminated
 from windows
 inner join journeys on windows.journey_key = journeys.journey_key
 left join stored
     on windows.journey_key = stored.journey_key
-    and windows.entry_key = stored.entry_key
     and windows.customer_id = stored.customer_id

@@ -32,6 +32,7 @@ select
     case when windows.eligible_to <= {{ as_of() }} then windows.eligible_to end as eligible_to,
     windows.eligible_to as window_ends_at,
     case when reach.unreachable_reason is null then arms.arm end as arm,
+    arms.is_contaminated,
     cast(null as varchar) as variant,
     reach.unreachable_reason is null as is_reachable,
     reach.channel,
