@@ -280,9 +280,11 @@ class Life:
             len(who), t=at, person=who, fact=cat.Fact.SESSION, entity=device,
             extra=np.where(logged, accounts, 0),
         )  # fmt: skip
+        # the order's GA4 event ties its account to the device: no evidence before the export begins
+        shown = buyer[ordered_at[buyer] >= int(state.meta["window_from"])]
         state["log"].append(
-            len(buyer), t=ordered_at[buyer], person=who[buyer], fact=cat.Fact.DEVICE,
-            entity=device[buyer], extra=account[buyer],
+            len(shown), t=ordered_at[shown], person=who[shown], fact=cat.Fact.DEVICE,
+            entity=device[shown], extra=account[shown],
         )  # fmt: skip
         persons["orders"][who[buyer]] += 1
         self.orders.place(

@@ -13,11 +13,13 @@
     cast(('0x' || substr(md5('{{ salt }}' || '|' || {{ column }}), 1, 8)) as bigint) * 100.0 / 4294967296.0
 {%- endmacro %}
 
-{# E-mail as an identity key: lower case, gmail dots and +tags folded away. The address as given stays in its own column. #}
+{# E-mail as an identity key: lower case, +tags folded away, at gmail dots too. The address as given stays in its own column. #}
 {% macro folded_email(column) -%}
+    {%- set mailbox = "split_part(split_part(" ~ column ~ ", '@', 1), '+', 1)" -%}
+    {%- set domain = "split_part(" ~ column ~ ", '@', 2)" -%}
     case
-        when split_part({{ column }}, '@', 2) in ('gmail.com', 'googlemail.com')
-            then replace(split_part(split_part({{ column }}, '@', 1), '+', 1), '.', '') || '@gmail.com'
+        when {{ domain }} in ('gmail.com', 'googlemail.com') then replace({{ mailbox }}, '.', '') || '@gmail.com'
+        when {{ mailbox }} <> '' then {{ mailbox }} || '@' || {{ domain }}
         else {{ column }}
     end
 {%- endmacro %}

@@ -7,7 +7,7 @@ evidence as (
 ),
 
 placeholders as (
-    select distinct phone_e164 from {{ ref('int_phones') }} where is_placeholder or not is_mobile
+    select distinct phone_e164 from {{ ref('int_phones') }} where is_placeholder
 ),
 
 names as (
