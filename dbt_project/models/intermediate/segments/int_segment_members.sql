@@ -4,6 +4,23 @@
     'order_not_completed',
     'inactive_60',
     'lead_hot',
+    'lead_new',
+    'lead_cold',
+    'order_pending',
+    'order_in_progress',
+    'order_completed',
+    'order_failed',
+    'failed_order_recent',
+    'pickup_failed_no_docs',
+    'pickup_failed_no_answer',
+    'pickup_failed_other',
+    'inactive_90',
+    'inactive_180',
+    'repeat_sellers',
+    'loyal_sellers',
+    'value_high_user',
+    'value_high_order',
+    'value_low_user',
 ] %}
 
 with
