@@ -76,6 +76,17 @@ sessions as (
     group by customer_id
 ),
 
+open_checkouts as (
+    select
+        checkouts.customer_id,
+        max(checkouts.occurred_at) as last_open_checkout_at
+    from {{ ref('int_activities') }} as checkouts
+    left join {{ ref('int_latest_orders') }} as latest on checkouts.customer_id = latest.customer_id
+    -- an order answers the checkouts before it
+    where checkouts.activity = 'checkout_started' and coalesce(latest.placed_at < checkouts.occurred_at, true)
+    group by checkouts.customer_id
+),
+
 channel_moments as (
     select
         customers.customer_id || '|' || channels.channel || '|' || purposes.purpose as moment_key,
@@ -132,7 +143,7 @@ assembled as (
         addresses.email,
         coalesce(cities.city, customers.city_raw, quotes.last_city) as city,
         cities.city_cluster,
-        cast(null as varchar) as language,
+        languages.language,
         customers.first_seen_at,
         customers.first_known_at,
         customers.account_at,
@@ -146,6 +157,7 @@ assembled as (
         coalesce(payouts.payout_value_365d, 0) as payout_value_365d,
         customers.last_activity_at,
         quotes.last_quote_at,
+        open_checkouts.last_open_checkout_at,
         quotes.last_category as top_category,
         quotes.last_brand as top_brand,
         {{ hours_between('customers.last_activity_at', as_of()) }} / 24 as days_silent,
@@ -164,6 +176,8 @@ assembled as (
     left join orders on customers.customer_id = orders.customer_id
     left join payouts on customers.customer_id = payouts.customer_id
     left join quotes on customers.customer_id = quotes.customer_id
+    left join open_checkouts on customers.customer_id = open_checkouts.customer_id
+    left join {{ ref('int_languages') }} as languages on customers.customer_id = languages.customer_id
     left join engagement on customers.customer_id = engagement.customer_id
     left join sessions on customers.customer_id = sessions.customer_id
     left join reachable on customers.customer_id = reachable.customer_id
@@ -203,7 +217,7 @@ select
     case
         when not is_reachable then 'unreachable'
         when last_engaged_at > {{ dbt.dateadd('day', -var('listening_window_days'), as_of()) }} then 'listening'
-        when delivered_in_window >= 3 then 'ignoring'
+        when delivered_in_window >= {{ var('ignoring_min_delivered') }} then 'ignoring'
     end as attention,
     case
         when completed_orders >= 1 and days_silent >= {{ var('silence_defected_days') }} then 'defected'
@@ -213,6 +227,7 @@ select
             lifecycle_stage = 'price_view'
             and last_quote_at > {{ dbt.dateadd('day', -var('considering_window_days'), as_of()) }}
             then 'considering'
+        when last_open_checkout_at > {{ dbt.dateadd('day', -var('considering_window_days'), as_of()) }} then 'considering'
         else 'aware'
     end as relation,
     cast(orders as bigint) as orders,
@@ -224,6 +239,8 @@ select
     ) as is_activated,
     payout_value_365d,
     last_activity_at,
+    last_quote_at,
+    last_open_checkout_at,
     cast(null as varchar) as best_hour,
     top_category,
     top_brand,
