@@ -49,8 +49,6 @@ quotes as (
     select
         customer_id,
         max(created_at) as last_quote_at,
-        max_by(category, created_at) as last_category,
-        max_by(brand, created_at) as last_brand,
         max_by(city_raw, created_at) as last_city
     from {{ ref('int_quotes') }}
     where customer_id is not null
@@ -85,6 +83,23 @@ open_checkouts as (
     -- an order answers the checkouts before it
     where checkouts.activity = 'checkout_started' and coalesce(latest.placed_at < checkouts.occurred_at, true)
     group by checkouts.customer_id
+),
+
+affinities as (
+    select
+        customer_id,
+        max(liked) filter (where kind = 'category') as top_category,
+        max(liked) filter (where kind = 'brand') as top_brand
+    from {{ ref('int_affinities') }}
+    where position = 1
+    group by customer_id
+),
+
+price_bands as (
+    select
+        customer_id,
+        cast(cast(round(price_from) as bigint) as varchar) || '-' || cast(cast(round(price_to) as bigint) as varchar) as price_band
+    from {{ ref('int_price_bands') }}
 ),
 
 channel_moments as (
@@ -158,8 +173,10 @@ assembled as (
         customers.last_activity_at,
         quotes.last_quote_at,
         open_checkouts.last_open_checkout_at,
-        quotes.last_category as top_category,
-        quotes.last_brand as top_brand,
+        affinities.top_category,
+        affinities.top_brand,
+        price_bands.price_band,
+        rfm.rfm_segment,
         {{ hours_between('customers.last_activity_at', as_of()) }} / 24 as days_silent,
         coalesce(engagement.delivered, 0) as delivered_in_window,
         greatest(engagement.last_engaged_at, sessions.last_session_at) as last_engaged_at,
@@ -178,6 +195,9 @@ assembled as (
     left join quotes on customers.customer_id = quotes.customer_id
     left join open_checkouts on customers.customer_id = open_checkouts.customer_id
     left join {{ ref('int_languages') }} as languages on customers.customer_id = languages.customer_id
+    left join affinities on customers.customer_id = affinities.customer_id
+    left join price_bands on customers.customer_id = price_bands.customer_id
+    left join {{ ref('int_rfm') }} as rfm on customers.customer_id = rfm.customer_id
     left join engagement on customers.customer_id = engagement.customer_id
     left join sessions on customers.customer_id = sessions.customer_id
     left join reachable on customers.customer_id = reachable.customer_id
@@ -244,8 +264,8 @@ select
     cast(null as varchar) as best_hour,
     top_category,
     top_brand,
-    cast(null as varchar) as price_band,
-    cast(null as varchar) as rfm_segment,
+    price_band,
+    rfm_segment,
     {% for channel in ['whatsapp', 'sms', 'email', 'push'] %}
     reachable_{{ channel }},
     consent_{{ channel }}_promotional,

@@ -84,7 +84,8 @@ engaged_spells as (
 last_engaged as (
     select
         customer_id,
-        max(happened_at) as last_engaged_at
+        max(happened_at) as last_engaged_at,
+        {{ dbt.dateadd('day', var('listening_window_days'), 'max(happened_at)') }} as too_old_at
     from engaged
     group by customer_id
 ),
@@ -112,11 +113,7 @@ select
         when customers.attention = 'listening'
             then greatest(engaged_spells.entered_at, reach.reachable_since)
         when customers.attention = 'ignoring'
-            then greatest(
-                delivered_spells.entered_at,
-                {{ dbt.dateadd('day', var('listening_window_days'), 'last_engaged.last_engaged_at') }},
-                reach.reachable_since
-            )
+            then greatest(delivered_spells.entered_at, last_engaged.too_old_at, reach.reachable_since)
         else coalesce(greatest(losses.opted_out_at, customers.first_known_at), customers.first_seen_at)
     end as attention_since,
     case

@@ -38,6 +38,20 @@
     'consent_gap',
     'uninstalled',
     'vernacular',
+    'rfm_champions',
+    'rfm_loyal',
+    'rfm_potential_loyalist',
+    'rfm_new',
+    'rfm_promising',
+    'rfm_need_attention',
+    'rfm_about_to_sleep',
+    'rfm_at_risk',
+    'rfm_cant_lose',
+    'rfm_hibernating',
+    'rfm_lost',
+    'affinity_category',
+    'affinity_brand',
+    'affinity_price_band',
 ] %}
 
 {% for segment in segments %}
