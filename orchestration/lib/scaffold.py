@@ -98,7 +98,7 @@ def lay_out_segment(
         raise ScaffoldError(f"{owner!r} is no owner: choose {', '.join(OWNERS)}")
     folder = project / "models" / "segments"
     model = folder / f"seg_{key}.sql"
-    listing = project / "models" / "intermediate" / "segments" / "int_segment_members.sql"
+    listing = project / "models" / "intermediate" / "segments" / "int_segment_matches.sql"
     catalogue = project / "seeds" / "segment_catalogue.csv"
     description = " ".join(description.split()).rstrip(".").replace("'", "’")
     listed = listing.read_text(encoding="utf-8")
@@ -107,7 +107,7 @@ def lay_out_segment(
         raise ScaffoldError(f"there is a segment {key!r} already: see {model.name}")
     row = io.StringIO()
     csv.writer(row, lineterminator="\n").writerow(
-        [key, key.replace("_", " ").capitalize(), owner, description]
+        [key, key.replace("_", " ").capitalize(), owner, "false", description]
     )
     words = {"key": key, "owner": owner, "description": description}
     written = {

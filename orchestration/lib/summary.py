@@ -10,6 +10,8 @@ import duckdb
 
 from orchestration.lib.warehouse import as_sql_timestamp, open_published
 
+# The largest; `lifecycle segments list` has all.
+SHOWN_SEGMENTS = 8
 _CUSTOMERS = "marts.dim_customers where not is_test"
 
 
@@ -41,7 +43,11 @@ def describe_state(published: Path, since: datetime, until: datetime) -> Iterato
             "stages",
             f"select coalesce(lifecycle_stage, 'no activity'), count(*) from {_CUSTOMERS} group by 1 order by 2 desc",
         )
-        yield from _list(connection, "segments", "select key, size from marts.segments order by 1")
+        yield from _list(
+            connection,
+            "segments",
+            f"select key, size from marts.segments where size > 0 order by size desc limit {SHOWN_SEGMENTS}",
+        )
         yield from _list(
             connection,
             "journeys",

@@ -36,7 +36,7 @@ def test_a_new_segment_is_in_every_place_a_segment_is(project: Path) -> None:
         "_segments__models.yml",
         "_segments__unit_tests.yml",
         "segment_catalogue.csv",
-        "int_segment_members.sql",
+        "int_segment_matches.sql",
     }
     folder = project / "models" / "segments"
     models = yaml.safe_load((folder / "_segments__models.yml").read_text())["models"]
@@ -48,7 +48,7 @@ def test_a_new_segment_is_in_every_place_a_segment_is(project: Path) -> None:
         row = list(csv.DictReader(file))[-1]
     assert row["segment_key"] == "pune_sellers"
     assert row["description"] == "Sellers in Pune, it’s new"
-    listing = (project / "models/intermediate/segments/int_segment_members.sql").read_text()
+    listing = (project / "models/intermediate/segments/int_segment_matches.sql").read_text()
     assert "    'pune_sellers',\n] %}" in listing
 
 

@@ -49,8 +49,6 @@ quotes as (
     select
         customer_id,
         max(created_at) as last_quote_at,
-        max_by(category, created_at) as last_category,
-        max_by(brand, created_at) as last_brand,
         max_by(city_raw, created_at) as last_city
     from {{ ref('int_quotes') }}
     where customer_id is not null
@@ -74,6 +72,34 @@ sessions as (
     from {{ ref('int_ga4_sessions') }}
     where customer_id is not null
     group by customer_id
+),
+
+open_checkouts as (
+    select
+        checkouts.customer_id,
+        max(checkouts.occurred_at) as last_open_checkout_at
+    from {{ ref('int_activities') }} as checkouts
+    left join {{ ref('int_latest_orders') }} as latest on checkouts.customer_id = latest.customer_id
+    -- an order answers the checkouts before it
+    where checkouts.activity = 'checkout_started' and coalesce(latest.placed_at < checkouts.occurred_at, true)
+    group by checkouts.customer_id
+),
+
+affinities as (
+    select
+        customer_id,
+        max(liked) filter (where kind = 'category') as top_category,
+        max(liked) filter (where kind = 'brand') as top_brand
+    from {{ ref('int_affinities') }}
+    where position = 1
+    group by customer_id
+),
+
+price_bands as (
+    select
+        customer_id,
+        cast(cast(round(price_from) as bigint) as varchar) || '-' || cast(cast(round(price_to) as bigint) as varchar) as price_band
+    from {{ ref('int_price_bands') }}
 ),
 
 channel_moments as (
@@ -132,7 +158,7 @@ assembled as (
         addresses.email,
         coalesce(cities.city, customers.city_raw, quotes.last_city) as city,
         cities.city_cluster,
-        cast(null as varchar) as language,
+        languages.language,
         customers.first_seen_at,
         customers.first_known_at,
         customers.account_at,
@@ -146,8 +172,11 @@ assembled as (
         coalesce(payouts.payout_value_365d, 0) as payout_value_365d,
         customers.last_activity_at,
         quotes.last_quote_at,
-        quotes.last_category as top_category,
-        quotes.last_brand as top_brand,
+        open_checkouts.last_open_checkout_at,
+        affinities.top_category,
+        affinities.top_brand,
+        price_bands.price_band,
+        rfm.rfm_segment,
         {{ hours_between('customers.last_activity_at', as_of()) }} / 24 as days_silent,
         coalesce(engagement.delivered, 0) as delivered_in_window,
         greatest(engagement.last_engaged_at, sessions.last_session_at) as last_engaged_at,
@@ -164,6 +193,11 @@ assembled as (
     left join orders on customers.customer_id = orders.customer_id
     left join payouts on customers.customer_id = payouts.customer_id
     left join quotes on customers.customer_id = quotes.customer_id
+    left join open_checkouts on customers.customer_id = open_checkouts.customer_id
+    left join {{ ref('int_languages') }} as languages on customers.customer_id = languages.customer_id
+    left join affinities on customers.customer_id = affinities.customer_id
+    left join price_bands on customers.customer_id = price_bands.customer_id
+    left join {{ ref('int_rfm') }} as rfm on customers.customer_id = rfm.customer_id
     left join engagement on customers.customer_id = engagement.customer_id
     left join sessions on customers.customer_id = sessions.customer_id
     left join reachable on customers.customer_id = reachable.customer_id
@@ -203,7 +237,7 @@ select
     case
         when not is_reachable then 'unreachable'
         when last_engaged_at > {{ dbt.dateadd('day', -var('listening_window_days'), as_of()) }} then 'listening'
-        when delivered_in_window >= 3 then 'ignoring'
+        when delivered_in_window >= {{ var('ignoring_min_delivered') }} then 'ignoring'
     end as attention,
     case
         when completed_orders >= 1 and days_silent >= {{ var('silence_defected_days') }} then 'defected'
@@ -213,6 +247,7 @@ select
             lifecycle_stage = 'price_view'
             and last_quote_at > {{ dbt.dateadd('day', -var('considering_window_days'), as_of()) }}
             then 'considering'
+        when last_open_checkout_at > {{ dbt.dateadd('day', -var('considering_window_days'), as_of()) }} then 'considering'
         else 'aware'
     end as relation,
     cast(orders as bigint) as orders,
@@ -224,11 +259,13 @@ select
     ) as is_activated,
     payout_value_365d,
     last_activity_at,
+    last_quote_at,
+    last_open_checkout_at,
     cast(null as varchar) as best_hour,
     top_category,
     top_brand,
-    cast(null as varchar) as price_band,
-    cast(null as varchar) as rfm_segment,
+    price_band,
+    rfm_segment,
     {% for channel in ['whatsapp', 'sms', 'email', 'push'] %}
     reachable_{{ channel }},
     consent_{{ channel }}_promotional,

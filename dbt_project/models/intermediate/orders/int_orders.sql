@@ -72,12 +72,7 @@ select
     case when reached.completed_at is not null then coalesce(orders.final_price, orders.quoted_price) end as final_price,
     current_status.status,
     current_status.status_since,
-    case
-        when current_status.status = 'placed' then 'pending'
-        when current_status.status in ('confirmed', 'pickup_scheduled', 'pickup_failed', 'picked_up') then 'in_progress'
-        when current_status.status = 'completed' then 'completed'
-        else 'failed'
-    end as status_group,
+    {{ order_status_group('current_status.status') }} as status_group,
     case when current_status.status = orders.latest_status then orders.cancel_reason end as cancel_reason,
     orders.city_raw,
     orders.order_source,

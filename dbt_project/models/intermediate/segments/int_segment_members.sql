@@ -1,22 +1,26 @@
-{# Every segment's members, one list. A new segment is added to this list and nowhere else in SQL.
+{# Every segment's members. Segments that look at the other segments stand here, all others in int_segment_matches.
    Test users are in no segment: a segment is what a marketer counts. #}
 {% set segments = [
-    'order_not_completed',
-    'inactive_60',
-    'lead_hot',
+    'silent',
 ] %}
 
 with
 
 members as (
+    select
+        segment_key,
+        customer_id,
+        entered_at,
+        context
+    from {{ ref('int_segment_matches') }}
     {% for segment in segments %}
+    union all
     select
         segment_key,
         customer_id,
         entered_at,
         context
     from {{ ref('seg_' ~ segment) }}
-    {% if not loop.last %}union all{% endif %}
     {% endfor %}
 )
 

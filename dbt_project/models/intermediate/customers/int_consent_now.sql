@@ -1,0 +1,25 @@
+{# What each customer's consent is now and since when, statements that only repeat it left out. #}
+with
+
+statements as (
+    select
+        customer_id,
+        channel,
+        purpose,
+        status,
+        valid_from as happened_at
+    from {{ ref('int_consent_intervals') }}
+),
+
+runs as (
+    {{ latest_run('statements', 'status', keys=['channel', 'purpose']) }}
+)
+
+select
+    customer_id,
+    channel,
+    purpose,
+    status,
+    since,
+    runs > 1 as is_changed
+from runs

@@ -1,0 +1,11 @@
+{# Gave the best rating once. #}
+select
+    'advocates' as segment_key,
+    customer_id,
+    min(occurred_at) as entered_at,
+    cast(to_json(struct_pack(
+        best_ratings := count(*), order_id := max_by(entity_id, occurred_at)
+    )) as varchar) as context
+from {{ ref('int_activities') }}
+where activity = 'feedback_given' and value >= {{ var('advocate_min_rating') }}
+group by customer_id

@@ -1,0 +1,2 @@
+{# Showed a liking for brands: the top three. #}
+{{ affinity_segment('brand') }}

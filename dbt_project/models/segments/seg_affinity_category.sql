@@ -1,0 +1,2 @@
+{# Showed a liking for categories: the top three. #}
+{{ affinity_segment('category') }}

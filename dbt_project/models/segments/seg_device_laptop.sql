@@ -1,0 +1,2 @@
+{# The last quote or device sold is a laptop. #}
+{{ device_segment('laptop') }}

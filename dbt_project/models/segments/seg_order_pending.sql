@@ -1,0 +1,2 @@
+{# The latest order is in the status group pending. #}
+{{ order_group_segment('pending') }}

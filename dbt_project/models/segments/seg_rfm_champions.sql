@@ -1,0 +1,2 @@
+{# The RFM segment champions (seed rfm_ranges). #}
+{{ rfm_segment('champions') }}

@@ -1,0 +1,2 @@
+{# The RFM segment hibernating (seed rfm_ranges). #}
+{{ rfm_segment('hibernating') }}

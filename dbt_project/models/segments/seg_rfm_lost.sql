@@ -1,0 +1,2 @@
+{# The RFM segment lost (seed rfm_ranges). #}
+{{ rfm_segment('lost') }}

@@ -1,0 +1,2 @@
+{# The RFM segment loyal (seed rfm_ranges). #}
+{{ rfm_segment('loyal') }}

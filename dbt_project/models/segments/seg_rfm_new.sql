@@ -1,0 +1,2 @@
+{# The RFM segment new (seed rfm_ranges). #}
+{{ rfm_segment('new') }}

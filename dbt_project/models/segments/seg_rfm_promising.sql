@@ -1,0 +1,2 @@
+{# The RFM segment promising (seed rfm_ranges). #}
+{{ rfm_segment('promising') }}

@@ -1,0 +1,35 @@
+{# Removed the app, did not come back to it, and can be reached by another channel. #}
+with
+
+customers as (
+    select * from {{ ref('dim_customers') }}
+    where reachable_whatsapp or reachable_sms or reachable_email
+),
+
+app_use as (
+    select
+        customer_id,
+        max(occurred_at) as last_used_at
+    from {{ ref('int_activities') }}
+    where platform in ('ANDROID', 'IOS') and activity <> 'app_uninstalled'
+    group by customer_id
+),
+
+uninstalls as (
+    select customer_id, occurred_at, platform
+    from {{ ref('int_activities') }}
+    where activity = 'app_uninstalled'
+)
+
+select
+    'uninstalled' as segment_key,
+    customers.customer_id,
+    min(uninstalls.occurred_at) as entered_at,
+    cast(to_json(struct_pack(
+        platform := max_by(uninstalls.platform, uninstalls.occurred_at), last_used_at := max(app_use.last_used_at)
+    )) as varchar) as context
+from uninstalls
+inner join customers on uninstalls.customer_id = customers.customer_id
+left join app_use on uninstalls.customer_id = app_use.customer_id
+where coalesce(uninstalls.occurred_at >= app_use.last_used_at, true)
+group by customers.customer_id

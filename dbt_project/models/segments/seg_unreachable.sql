@@ -1,0 +1,2 @@
+{# No channel may carry a promotional message to them. #}
+{{ attention_segment('unreachable') }}
