@@ -177,6 +177,13 @@ assembled as (
         affinities.top_brand,
         price_bands.price_band,
         rfm.rfm_segment,
+        future.probability_alive,
+        future.expected_orders,
+        future.expected_value,
+        came.first_channel_group,
+        came.first_source,
+        came.first_campaign,
+        came.last_channel_group,
         {{ hours_between('customers.last_activity_at', as_of()) }} / 24 as days_silent,
         coalesce(engagement.delivered, 0) as delivered_in_window,
         greatest(engagement.last_engaged_at, sessions.last_session_at) as last_engaged_at,
@@ -198,6 +205,8 @@ assembled as (
     left join affinities on customers.customer_id = affinities.customer_id
     left join price_bands on customers.customer_id = price_bands.customer_id
     left join {{ ref('int_rfm') }} as rfm on customers.customer_id = rfm.customer_id
+    left join {{ ref('int_customer_value') }} as future on customers.customer_id = future.customer_id
+    left join {{ ref('int_customer_acquisition') }} as came on customers.customer_id = came.customer_id
     left join engagement on customers.customer_id = engagement.customer_id
     left join sessions on customers.customer_id = sessions.customer_id
     left join reachable on customers.customer_id = reachable.customer_id
@@ -266,6 +275,13 @@ select
     top_brand,
     price_band,
     rfm_segment,
+    probability_alive,
+    expected_orders,
+    expected_value,
+    first_channel_group,
+    first_source,
+    first_campaign,
+    last_channel_group,
     {% for channel in ['whatsapp', 'sms', 'email', 'push'] %}
     reachable_{{ channel }},
     consent_{{ channel }}_promotional,
