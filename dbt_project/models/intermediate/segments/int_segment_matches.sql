@@ -37,6 +37,8 @@
     'vip',
     'consent_gap',
     'uninstalled',
+    'category_repeat_due',
+    'renewal_due',
     'vernacular',
     'rfm_champions',
     'rfm_loyal',
