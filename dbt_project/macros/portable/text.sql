@@ -32,3 +32,8 @@
             then lower(trim({{ column }}))
     end
 {%- endmacro %}
+
+{# A name as typed, or NULL for what people type into a field they do not want to fill. #}
+{% macro clean_name(column) -%}
+    case when upper(trim({{ column }})) not in ('', 'N/A', 'NA', 'NULL', 'NONE', '-') then trim({{ column }}) end
+{%- endmacro %}

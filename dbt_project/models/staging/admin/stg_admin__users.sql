@@ -7,7 +7,7 @@ users as (
 cleaned as (
     select
         user_id,
-        case when upper(trim(name)) not in ('', 'N/A', 'NA', 'NULL', 'NONE', '-') then trim(name) end as name,
+        {{ clean_name('name') }} as name,
         phone as phone_raw,
         {{ clean_email('email') }} as email,
         trim(city) as city_raw,

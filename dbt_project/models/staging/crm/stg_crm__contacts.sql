@@ -9,7 +9,7 @@ cleaned as (
         contact_id,
         nullif(trim(external_id), '') as external_id_raw,
         try_cast(regexp_replace(upper(trim(external_id)), '^CK-', '') as bigint) as user_id,
-        nullif(trim(first_name), '') as first_name,
+        {{ clean_name('first_name') }} as first_name,
         phone as phone_raw,
         {{ clean_email('email') }} as email,
         lower(whatsapp_consent) as whatsapp_consent,
