@@ -19,7 +19,8 @@ by_kind as (
         customer_id,
         '{{ kind }}' as kind,
         {{ kind }} as liked,
-        sum(score) as score,
+        -- decimals add up to the same in any order: a sum of doubles would turn ties at every run
+        cast(sum(cast(score as decimal(18, 9))) as double) as score,
         min(occurred_at) as since
     from weighted
     where {{ kind }} is not null

@@ -135,7 +135,8 @@ def predict_order_value(params, repeats, mean_value):
 def model(dbt, session):  # noqa: ARG001 - the signature is dbt's
     """Return one row a customer with a completed order and its projection: see the column descriptions."""
     dbt.config(materialized="table")
-    orders = dbt.ref("int_order_history").fetchnumpy()
+    # in one order: the same people in another would give other last digits
+    orders = dbt.ref("int_order_history").order("customer_id").fetchnumpy()
     limits = dbt.ref("int_value_limits").project("horizon_days, least_repeat_customers").fetchone()
     repeats, value = orders["repeats"].astype(float), orders["mean_repeat_value"].astype(float)
     recency = orders["recency_seconds"] / WEEK_SECONDS
