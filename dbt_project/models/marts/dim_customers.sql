@@ -8,12 +8,22 @@ cities as (
     select * from {{ ref('city_clusters') }}
 ),
 
+-- the address a message would go to: two of equal standing are told apart as reachable_channel does
+ranked_addresses as (
+    select
+        *,
+        row_number() over (
+            partition by customer_id, address_kind order by preference, given_at desc, address
+        ) as place
+    from {{ ref('int_addresses') }}
+),
+
 addresses as (
     select
         customer_id,
-        min_by(address, preference) filter (where address_kind = 'phone') as phone,
-        min_by(address, preference) filter (where address_kind = 'email') as email
-    from {{ ref('int_addresses') }}
+        min_by(address, place) filter (where address_kind = 'phone') as phone,
+        min_by(address, place) filter (where address_kind = 'email') as email
+    from ranked_addresses
     group by customer_id
 ),
 
