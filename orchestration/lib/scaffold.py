@@ -42,8 +42,6 @@ PROPERTIES = """
         data_type: varchar
         constraints: [{{type: not_null}}]
         description: The person after identity resolution; stable over time.
-        data_tests:
-          - unique
       - name: entered_at
         data_type: timestamp
         constraints: [{{type: not_null}}]

@@ -38,6 +38,7 @@ def project(tmp_path: Path) -> Path:
             "profile": "small",
             "macro-paths": [str(PROJECT / "macros" / "materializations")],
             "flags": {"send_anonymous_usage_stats": False},
+            "seeds": {"+post-hook": "{{ prove_key(this, config.get('unique_key')) }}"},
         },
         "profiles.yml": {
             "small": {
@@ -60,12 +61,12 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _build(project: Path, **models: str) -> dict[str, str]:
+def _build(project: Path, *, command: str = "run", **models: str) -> dict[str, str]:
     for name, text in models.items():
         ending = "py" if text.startswith("def ") else "sql"
         (project / "models" / f"{name}.{ending}").write_text(text)
     where = ["--project-dir", str(project), "--profiles-dir", str(project), "--quiet"]
-    outcome = dbtRunner().invoke(["run", *where, "--log-path", str(project / "logs")])
+    outcome = dbtRunner().invoke([command, *where, "--log-path", str(project / "logs")])
     DuckDBConnectionManager.close_all_connections()
     assert isinstance(outcome.result, RunExecutionResult), outcome.exception
     return {str(node.node.name): str(node.status) for node in outcome.result.results}
@@ -95,6 +96,36 @@ def test_a_broken_contract_leaves_the_table_of_before(project: Path) -> None:
     assert _build(project, promised=TABLE + "select 1 as n") == {"promised": "success"}
     assert _build(project, promised=TABLE + "select 'x' as n") == {"promised": "error"}
     assert _table(project, "promised") == [(1,)]
+
+
+@pytest.mark.parametrize("second", ["select 1 as n", "select null as n"])
+@pytest.mark.parametrize("language", ["sql", "python"])
+def test_a_broken_key_leaves_the_table_of_before(project: Path, second: str, language: str) -> None:
+    def keyed(query: str) -> str:
+        if language == "sql":
+            return f"{{{{ config(materialized='table', unique_key=['n', 'm']) }}}} {query}"
+        body = f'    return session.sql("{query}")\n'
+        return COUNTS.format(body=body).replace("'table'", "'table', unique_key=['n', 'm']")
+
+    one = "select 1 as n, 1 as m"
+    assert _build(project, keyed=keyed(one)) == {"keyed": "success"}
+    broken = keyed(f"{one} union all {second}, 1 as m")
+    assert _build(project, keyed=broken) == {"keyed": "error"}
+    assert _table(project, "keyed") == [(1, 1)]
+    two = keyed(f"{one} union all select 1 as n, 2 as m")
+    assert _build(project, keyed=two) == {"keyed": "success"}
+    assert _table(project, "keyed") == [(1, 1), (1, 2)]
+
+
+def test_a_seed_with_a_broken_key_leaves_the_rows_of_before(project: Path) -> None:
+    (project / "seeds").mkdir()
+    (project / "seeds" / "promised.yml").write_text(
+        yaml.safe_dump({"seeds": [{"name": "rates", "config": {"unique_key": "n"}}]})
+    )
+    for rows, status in (("1\n2\n", "success"), ("1\n1\n", "error")):
+        (project / "seeds" / "rates.csv").write_text(f"n\n{rows}")
+        assert _build(project, command="seed") == {"rates": status}
+        assert _table(project, "rates") == [(1,), (2,)]
 
 
 def test_a_view_becomes_a_table_and_a_view_again(project: Path) -> None:

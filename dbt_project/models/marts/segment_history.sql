@@ -1,7 +1,12 @@
 {# Membership over time: a stay is opened when a run first sees it and closed by the first run that does not.
    Stays are keyed by when they began, so a run repeated at the same moment changes nothing. #}
 -- depends_on: {{ ref('int_customers') }}
-{{ config(materialized='incremental', unique_key=['segment_key', 'customer_id', 'entered_at'], incremental_strategy='delete+insert') }}
+{{ config(
+    materialized='incremental',
+    unique_key=['segment_key', 'customer_id', 'entered_at'],
+    incremental_strategy='delete+insert',
+    post_hook='{{ prove_key(this, config.get("unique_key")) }}'
+) }}
 
 with
 
