@@ -114,25 +114,19 @@ price_bands as (
 
 channel_moments as (
     select
-        customers.customer_id || '|' || channels.channel || '|' || purposes.purpose as moment_key,
+        customers.customer_id || '|' || channels.channel as moment_key,
         customers.customer_id,
         {{ as_of() }} as at,
-        purposes.purpose,
+        'promotional' as purpose,
         channels.channel as channel_order
     from customers
     cross join {{ ref('channels') }} as channels
-    cross join (
-        select 'promotional' as purpose
-        union all
-        select 'service' as purpose
-    ) as purposes
 ),
 
 reach as (
     select
         split_part(moment_key, '|', 1) as customer_id,
         split_part(moment_key, '|', 2) as channel,
-        split_part(moment_key, '|', 3) as purpose,
         unreachable_reason is null as is_reachable
     from ({{ reachable_channel('channel_moments') }}) as reached
 ),
@@ -141,9 +135,9 @@ reachable as (
     select
         customer_id,
         {% for channel in ['whatsapp', 'sms', 'email', 'push'] %}
-        bool_or(is_reachable) filter (where channel = '{{ channel }}' and purpose = 'promotional') as reachable_{{ channel }},
+        bool_or(is_reachable) filter (where channel = '{{ channel }}') as reachable_{{ channel }},
         {% endfor %}
-        bool_or(is_reachable) filter (where purpose = 'promotional') as is_reachable
+        bool_or(is_reachable) as is_reachable
     from reach
     group by customer_id
 ),

@@ -109,8 +109,12 @@ stated as (
 
 -- a statement made at an address is made by everyone on it
 by_customer as (
+    select *
+    from stated
+    where customer_id is not null
+    union all
     select
-        coalesce(stated.customer_id, addresses.customer_id) as customer_id,
+        addresses.customer_id,
         stated.address,
         stated.channel,
         stated.purpose,
@@ -118,7 +122,8 @@ by_customer as (
         stated.stated_at,
         stated.consent_source
     from stated
-    left join {{ ref('int_addresses') }} as addresses on stated.customer_id is null and stated.address = addresses.address
+    inner join {{ ref('int_addresses') }} as addresses on stated.address = addresses.address
+    where stated.customer_id is null
 ),
 
 by_purpose as (
@@ -141,4 +146,3 @@ select
     consent_source,
     address
 from by_purpose
-where customer_id is not null

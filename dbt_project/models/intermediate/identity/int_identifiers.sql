@@ -6,12 +6,13 @@ evidence as (
     select * from {{ ref('int_identity_evidence') }}
 ),
 
+-- the type is a column: `id_type = 'phone'` beside it in a left join compares every pair of rows
 placeholders as (
-    select distinct phone_e164 from {{ ref('int_phones') }} where is_placeholder
+    select distinct 'phone' as id_type, phone_e164 from {{ ref('int_phones') }} where is_placeholder
 ),
 
 names as (
-    select cast(user_id as varchar) as user_id, coalesce(name_key, cast(user_id as varchar)) as name_key
+    select 'admin_user' as id_type, cast(user_id as varchar) as user_id, coalesce(name_key, cast(user_id as varchar)) as name_key
     from {{ ref('stg_admin__users') }}
 ),
 
@@ -22,9 +23,8 @@ alone as (
     select 'crm_contact', contact_id, created_at
     from {{ ref('stg_crm__contacts') }}
     union all
-    select 'ga_pseudo', user_pseudo_id, min(occurred_at)
-    from {{ ref('stg_ga4__events') }}
-    where user_pseudo_id is not null and not is_bot
+    select 'ga_pseudo', user_pseudo_id, min(first_seen_at)
+    from {{ ref('int_ga4_devices') }}
     group by user_pseudo_id
     union all
     select 'ga_pseudo', ga_client_id, min(created_at)
@@ -58,7 +58,7 @@ degrees as (
         count(distinct names.name_key) as account_names,
         count(distinct case when sides.other_type = 'ga_pseudo' then sides.other_value end) as devices
     from sides
-    left join names on sides.other_type = 'admin_user' and sides.other_value = names.user_id
+    left join names on sides.other_type = names.id_type and sides.other_value = names.user_id
     group by sides.id_type, sides.id_value
 )
 
@@ -77,4 +77,4 @@ select
         when degrees.id_type = 'ga_pseudo' and degrees.account_names > {{ var('max_names_per_device') }} then 'shared_by_accounts'
     end as blocked_reason
 from degrees
-left join placeholders on degrees.id_type = 'phone' and degrees.id_value = placeholders.phone_e164
+left join placeholders on degrees.id_type = placeholders.id_type and degrees.id_value = placeholders.phone_e164

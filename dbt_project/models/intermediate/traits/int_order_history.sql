@@ -12,13 +12,24 @@ completed as (
     from {{ ref('int_orders') }} as orders
     inner join {{ ref('int_customers') }} as customers on orders.customer_id = customers.customer_id
     where orders.status_group = 'completed' and not customers.is_test
+),
+
+spans as (
+    select
+        *,
+        min(cast(completed_at as date)) over (partition by customer_id) as first_date,
+        max(cast(completed_at as date)) over (partition by customer_id) as last_date,
+        cast({{ as_of() }} as date) as today
+    from completed
 )
 
 select
     customer_id,
     cast(count(*) - 1 as integer) as repeats,
-    epoch(max(completed_at)) - epoch(min(completed_at)) as recency_seconds,
-    epoch({{ as_of() }}) - epoch(min(completed_at)) as age_seconds,
-    coalesce(avg(case when nth > 1 then final_price end), 0) as mean_repeat_value
-from completed
-group by customer_id
+    {{ dbt.datediff('first_date', 'last_date', 'day') }} as recency_days,
+    {{ dbt.datediff('first_date', 'today', 'day') }} as age_days,
+    coalesce(avg(case when nth > 1 then final_price end), 0) as mean_repeat_value,
+    -- who stands in for the others where a model cannot look at all: by hash, so that it is the same people every hour
+    row_number() over (order by md5(customer_id)) as sample_rank
+from spans
+group by customer_id, first_date, last_date, today
