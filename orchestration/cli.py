@@ -117,11 +117,12 @@ def main() -> None:
     is_flag=True,
     help="Merge customers although the growth alarm tripped: somebody looked.",
 )
-def run(as_of: datetime | None, no_send: bool, accept_merges: bool) -> None:
+@click.option("--full", is_flag=True, help="Build everything anew, not only what changed.")
+def run(as_of: datetime | None, no_send: bool, accept_merges: bool, full: bool) -> None:
     """One whole run: pull, judge, decide, send, settle, publish."""
     settings = _settings()
     moments = [as_of or datetime.now(UTC)]
-    _run_ticks(settings, moments, no_send=no_send, accept_merges=accept_merges)
+    _run_ticks(settings, moments, no_send=no_send, accept_merges=accept_merges, is_full=full)
 
 
 @main.command()
@@ -176,6 +177,7 @@ def _run_ticks(
     *,
     no_send: bool = False,
     accept_merges: bool = False,
+    is_full: bool = False,
 ) -> None:
     progress = Progress()
     progress("starting")
@@ -190,7 +192,12 @@ def _run_ticks(
             moments = [_latest_moment(opened, progress)]
         for moment in moments:
             result = run_tick(
-                opened, instance, moment, no_send=no_send, accept_merges=accept_merges
+                opened,
+                instance,
+                moment,
+                no_send=no_send,
+                accept_merges=accept_merges,
+                is_full=is_full,
             )
             progress.done()
             results.append(result)

@@ -19,6 +19,7 @@ WAREHOUSE_POOL = "warehouse"
 AS_OF_TAG = "lifecycle/as_of"
 NO_SEND_TAG = "lifecycle/no_send"
 ACCEPT_MERGES_TAG = "lifecycle/accept_merges"
+FULL_TAG = "lifecycle/full"
 
 
 # Dagster copies resources, and a copy loses what was put into it: the command line's opened run is handed over here.

@@ -15,6 +15,7 @@ from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
 from orchestration.defs.resources import (
     ACCEPT_MERGES_TAG,
+    FULL_TAG,
     WAREHOUSE_POOL,
     LifecycleResource,
     run_as_of,
@@ -146,6 +147,7 @@ def _build(
         lifecycle.run,
         run_as_of(context),
         accept_merges=ACCEPT_MERGES_TAG in context.run.tags,
+        is_full=FULL_TAG in context.run.tags,
         select=select,
         exclude=exclude,
     )

@@ -95,10 +95,9 @@ class DbtProject:
         accept_merges: bool = False,
         select: Sequence[str] = (),
         exclude: Sequence[str] = (),
-        command: str = "build",
-        extra: Sequence[str] = (),
+        is_full: bool = False,
     ) -> list[NodeResult]:
-        """Run `dbt build` (or another command) on a selection.
+        """Run `dbt build` on a selection, without unit tests.
 
         Args:
             as_of: The run's moment, aware.
@@ -106,8 +105,7 @@ class DbtProject:
             accept_merges: Whether somebody looked at what tripped the growth alarm of identity.
             select: dbt selection; empty for everything.
             exclude: dbt selection to leave out.
-            command: The dbt command.
-            extra: More arguments for it.
+            is_full: Whether incremental models are built anew.
 
         Returns:
             One result a node, in the order they ran. Failed nodes are among them.
@@ -123,7 +121,10 @@ class DbtProject:
             }
         )
         # The manifest does not change between runs: writing it again costs a second each time.
-        arguments = [command, *self._where(), "--no-write-json", "--vars", variables, *extra]
+        arguments = ["build", *self._where(), "--no-write-json", "--vars", variables]
+        arguments += ["--exclude-resource-type", "unit_test"]
+        if is_full:
+            arguments.append("--full-refresh")
         if select:
             arguments += ["--select", *select]
         if exclude:
@@ -137,7 +138,7 @@ class DbtProject:
             outcome = dbtRunner(manifest=_parsed[self._target]).invoke(arguments)
         nodes = getattr(outcome.result, "results", None)
         if nodes is None:
-            raise DbtError(f"dbt {command} could not start: {outcome.exception}")
+            raise DbtError(f"dbt build could not start: {outcome.exception}")
         return [
             NodeResult(
                 unique_id=node.node.unique_id,

@@ -34,6 +34,7 @@ from data_contracts.loader import load_contracts
 from data_contracts.models import Contract
 from data_contracts.validator import ContractResult, validate_all, warm_up
 from orchestration.demo.world import AdvanceReport
+from orchestration.lib.builds import plan_build, record_build
 from orchestration.lib.dbt import DbtProject, NodeResult
 from orchestration.lib.ledger_pull import load_ledger
 from orchestration.lib.outside import Outside, open_outside, play_demo
@@ -216,19 +217,32 @@ def build_models(
     as_of: datetime,
     *,
     accept_merges: bool = False,
+    is_full: bool = False,
     select: Sequence[str] = (),
     exclude: Sequence[str] = (),
 ) -> list[NodeResult]:
-    """Build models and run their tests; unit tests are for development and stay out of runs."""
-    run.say(f"building models ({' '.join(select) or 'all up to the decisions'})")
-    return run.dbt.build(
+    """Build models and run their tests; unit tests are for development and stay out of runs.
+
+    A build of everything up to the decisions goes on from the last one where it may, and is remembered when it
+    succeeds.
+    """
+    zone = run.settings.tenant_timezone
+    with run.connect() as connection:
+        plan = plan_build(connection, as_of=as_of, timezone=zone, is_full=is_full)
+    what = " ".join(select) or "all up to the decisions"
+    run.say(f"building models ({what}{f', anew: {plan.reason}' if plan.reason else ''})")
+    results = run.dbt.build(
         as_of=as_of,
-        timezone=run.settings.tenant_timezone,
+        timezone=zone,
         accept_merges=accept_merges,
         select=select,
         exclude=exclude,
-        extra=["--exclude-resource-type", "unit_test"],
+        is_full=plan.is_full,
     )
+    if not select and all(result.is_good for result in results):
+        with run.connect() as connection:
+            record_build(connection, plan)
+    return results
 
 
 # Decide and send ----------------------------------------------------------------------------

@@ -98,6 +98,7 @@ def run_tick(
     *,
     no_send: bool = False,
     accept_merges: bool = False,
+    is_full: bool = False,
 ) -> TickResult:
     """Run the hourly job once for a moment.
 
@@ -107,16 +108,23 @@ def run_tick(
         as_of: The moment, aware.
         no_send: Decide and show, tell nobody and leave the ledger alone.
         accept_merges: Merge customers even where the growth alarm of identity would not.
+        is_full: Build everything anew, not only what changed.
     """
     from orchestration.definitions import defs
     from orchestration.defs.contracts import BLOCKING_CHECK
-    from orchestration.defs.resources import ACCEPT_MERGES_TAG, AS_OF_TAG, NO_SEND_TAG, hand_over
+    from orchestration.defs.resources import (
+        ACCEPT_MERGES_TAG,
+        AS_OF_TAG,
+        FULL_TAG,
+        NO_SEND_TAG,
+        hand_over,
+    )
 
-    tags = {AS_OF_TAG: as_of.isoformat()}
-    if no_send:
-        tags[NO_SEND_TAG] = "true"
-    if accept_merges:
-        tags[ACCEPT_MERGES_TAG] = "true"
+    wishes = {NO_SEND_TAG: no_send, ACCEPT_MERGES_TAG: accept_merges, FULL_TAG: is_full}
+    tags = {
+        AS_OF_TAG: as_of.isoformat(),
+        **{tag: "true" for tag, is_set in wishes.items() if is_set},
+    }
     job = defs.resolve_job_def("hourly")
     with hand_over(run):
         result = job.execute_in_process(

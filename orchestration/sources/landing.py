@@ -21,6 +21,7 @@ import pyarrow as pa
 
 RAW_SCHEMA = "raw"
 PULLS_TABLE = "raw._pulls"
+CHANGES_TABLE = "raw._changes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +162,28 @@ def ensure_raw(connection: duckdb.DuckDBPyConnection) -> None:
             full_read_at timestamp
         )
         """
+    )
+    connection.execute(
+        f"""
+        create table if not exists {CHANGES_TABLE} (
+            change_id bigint not null,
+            source varchar not null,
+            table_name varchar not null,
+            unit varchar not null
+        )
+        """
+    )
+
+
+def note_change(connection: duckdb.DuckDBPyConnection, source: str, table: str, unit: str) -> None:
+    """Remember that a unit's rows in raw are not what they were; incremental models read it again.
+
+    Call it in the transaction that changed them. Change ids grow by one from 1.
+    """
+    connection.execute(
+        f"insert into {CHANGES_TABLE}"
+        f" select coalesce(max(change_id), 0) + 1, ?, ?, ? from {CHANGES_TABLE}",
+        [source, table, unit],
     )
 
 

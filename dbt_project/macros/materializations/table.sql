@@ -10,8 +10,12 @@
     {%- set existing = load_cached_relation(this) -%}
     {%- set swap -%}
         {{ prove_key(aside, config.get('unique_key')) }}
-        drop {{ existing.type if existing else 'table' }} if exists {{ target }};
-        alter table {{ aside }} rename to {{ target.identifier }};
+        {% if existing and existing.type == 'table' and not should_full_refresh() -%}
+            {{ note_touched(target, aside) }}
+        {%- else -%}
+            {{ keep_touched(aside, clear=true) }}
+        {%- endif %}
+        {{ swap_in(aside, target, existing) }}
     {%- endset -%}
 
     {{ run_hooks(pre_hooks) }}
@@ -35,6 +39,11 @@
     {{ adapter.commit() }}
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
+
+{% macro swap_in(aside, target, existing) %}
+    drop {{ existing.type if existing else 'table' }} if exists {{ target }};
+    alter table {{ aside }} rename to {{ target.identifier }};
+{% endmacro %}
 
 {# A statement that fails, naming the model and the key but no value (some keys are phones), unless the key is one. #}
 {% macro prove_key(relation, key) %}

@@ -5,7 +5,7 @@
         customer_id,
         min_by(since, position) as entered_at,
         cast(to_json(list(
-            struct_pack({{ kind }} := liked, score := round(score, 3)) order by position
+            struct_pack({{ kind }} := liked, score := round({{ faded('score', 'scored_at', as_of()) }}, 3)) order by position
         )) as varchar) as context
     from {{ ref('int_affinities') }}
     where kind = '{{ kind }}'

@@ -4,8 +4,7 @@
 {{ config(
     materialized='incremental',
     unique_key=['segment_key', 'customer_id', 'entered_at'],
-    incremental_strategy='delete+insert',
-    post_hook='{{ prove_key(this, config.get("unique_key")) }}'
+    full_refresh=false
 ) }}
 
 with

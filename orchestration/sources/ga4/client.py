@@ -50,6 +50,7 @@ from orchestration.sources.landing import (
     digest,
     ensure_table,
     literal,
+    note_change,
     quote,
     read_states,
     require_aware,
@@ -290,6 +291,8 @@ def _load_table(
                 where=_rows_of(table),
                 incoming_digest=incoming_digest,
             )
+            if counts.written or counts.removed:
+                note_change(connection, SOURCE, schema.EVENTS.name, table.name)
             write_state(
                 connection,
                 SOURCE,
@@ -337,6 +340,7 @@ def _drop_superseded(connection: duckdb.DuckDBPyConnection, listed: set[str]) ->
         with transaction(connection):
             connection.execute(f"delete from {schema.EVENTS.qualified} where {_rows_of(table)}")
             delete_state(connection, SOURCE, schema.EVENTS.name, name)
+            note_change(connection, SOURCE, schema.EVENTS.name, name)
         removed += states[name].row_count or 0
         _log.info("ga4: %s gave way to its daily table", name)
     return removed

@@ -281,7 +281,7 @@ def test_one_table_alone_leaves_the_others(warehouse: Connection, panel: Panel) 
     panel.insert("users", user(1))
     panel.insert("orders", order("CK1"))
     assert list(_pull(warehouse, panel, "admin_orders")) == ["admin_orders"]
-    assert set(snapshot(warehouse)) == {"admin_orders", "_pulls"}
+    assert set(snapshot(warehouse)) == {"admin_orders", "_pulls", "_changes"}
 
 
 def test_a_broken_table_is_named_and_the_others_are_pulled(

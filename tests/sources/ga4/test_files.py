@@ -20,7 +20,7 @@ from orchestration.sources.errors import (
 )
 from orchestration.sources.ga4 import TABLES, Ga4Config, pull
 from orchestration.sources.ga4.schema import EXPORT_COLUMNS
-from orchestration.sources.landing import PullResult
+from orchestration.sources.landing import PullResult, ensure_raw
 from tests.sources.ga4.exports import Row, event, param, write_json, write_parquet
 from tests.sources.helpers import NOON, dicts_of, snapshot
 
@@ -156,6 +156,33 @@ def test_an_unknown_column_is_left_out_with_a_note(
     result = _pull(warehouse, folder)
     assert result.rows_written == 1
     assert result.note == "events_20261030: columns unknown to us, left out: brand_new"
+
+
+def test_a_table_is_noted_as_changed_when_its_rows_are_and_only_then(
+    warehouse: Connection, folder: Path
+) -> None:
+    def pulled() -> list[str]:
+        before = _noted(warehouse)
+        _pull(warehouse, folder)
+        return _noted(warehouse)[len(before) :]
+
+    ensure_raw(warehouse)
+    write_json(folder / "events_20261029.json", [event("one")])
+    write_json(folder / "events_intraday_20261030.json", [event("early")])
+    assert pulled() == ["events_20261029", "events_intraday_20261030"]
+    assert pulled() == []
+    write_json(folder / "events_20261029.json", [event("one"), event("late")])
+    write_json(folder / "events_20261030.json", [event("early")])
+    assert pulled() == ["events_20261029", "events_20261030"]
+    (folder / "events_intraday_20261030.json").unlink()
+    assert pulled() == ["events_intraday_20261030"]
+    ids = warehouse.execute("select change_id from raw._changes order by change_id").fetchall()
+    assert ids == [(number,) for number in range(1, 6)]
+
+
+def _noted(warehouse: Connection) -> list[str]:
+    rows = warehouse.execute("select unit from raw._changes order by change_id").fetchall()
+    return [unit for (unit,) in rows]
 
 
 def test_an_intraday_table_never_mixes_with_the_daily_one(

@@ -1,4 +1,5 @@
 {# Who is active now, and since when without a gap as long as the one that ends it. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
 with
 
 activities as (
@@ -6,7 +7,7 @@ activities as (
         customer_id,
         occurred_at as happened_at
     from {{ ref('int_activities') }}
-    where is_activity
+    where is_activity and {{ only_touched('customer_id') }}
 ),
 
 changes as (

@@ -1,9 +1,15 @@
 {# The one stream, without our own messages (int_message_activities has those: they exist only after a send).
    A fact that GA4 and the admin panel both tell is one row, the admin panel's. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
 with
 
+panel as (
+    select * from {{ ref('int_panel_activities') }} where {{ only_touched('customer_id') }}
+),
+
 sessions as (
-    select * from {{ ref('int_ga4_sessions') }} where customer_id is not null
+    select * from {{ ref('int_ga4_sessions') }}
+    where customer_id is not null and {{ only_touched('customer_id') }}
 ),
 
 ga4_events as (
@@ -24,45 +30,16 @@ uninstalls as (
     from {{ ref('stg_ga4__events') }} as events
     inner join {{ ref('int_customer_map') }} as devices
         on devices.id_type = 'ga_pseudo' and events.user_pseudo_id = devices.id_value
-    where events.event_name = 'app_remove' and devices.customer_id is not null and not events.is_bot
+    where
+        events.event_name = 'app_remove'
+        and not events.is_bot
+        and devices.customer_id is not null
+        and {{ only_touched('devices.customer_id') }}
 ),
 
+-- all of them: a quote may be matched to an event on somebody else's device
 quotes as (
     select * from {{ ref('int_quotes') }} where customer_id is not null
-),
-
-orders as (
-    select * from {{ ref('int_orders') }} where customer_id is not null
-),
-
-statuses as (
-    select * from {{ ref('int_order_statuses') }}
-),
-
-pickups as (
-    select * from {{ ref('int_pickups') }} where customer_id is not null
-),
-
-users as (
-    select
-        users.user_id,
-        users.created_at,
-        users.city_raw,
-        accounts.customer_id
-    from {{ ref('stg_admin__users') }} as users
-    inner join {{ ref('int_customer_map') }} as accounts
-        on accounts.id_type = 'admin_user' and cast(users.user_id as varchar) = accounts.id_value
-),
-
-contacts as (
-    select
-        contacts.contact_id,
-        contacts.created_at,
-        contacts.contact_source,
-        crm_contacts.customer_id
-    from {{ ref('stg_crm__contacts') }} as contacts
-    inner join {{ ref('int_customer_map') }} as crm_contacts
-        on crm_contacts.id_type = 'crm_contact' and contacts.contact_id = crm_contacts.id_value
 ),
 
 ga4_only_quotes as (
@@ -83,7 +60,7 @@ ga4_only_quotes as (
                 ga4_events.quote_value,
                 ga4_events.device_model,
                 {{ dbt.date_trunc('minute', 'ga4_events.occurred_at') }}
-            order by ga4_events.occurred_at
+            order by ga4_events.occurred_at, ga4_events.event_id
         ) = 1
 ),
 
@@ -122,72 +99,14 @@ stream as (
     from uninstalls
     union all
     select
-        'quote:' || cast(quote_id as varchar), customer_id, 'quote_viewed', created_at, 'admin', cast(quote_id as varchar),
-        category, brand, model, quoted_price, city_raw, platform, null, null
-    from quotes
-    union all
-    select
         'ga4quote:' || event_id, customer_id, 'quote_viewed', occurred_at, 'ga4', null,
         category, brand, device_model, quote_value, geo_city, platform, utm_campaign, null
     from ga4_only_quotes
     union all
     select
-        'order:' || orders.order_id || ':' || statuses.status, orders.customer_id,
-        case statuses.status
-            when 'placed' then 'order_placed'
-            when 'confirmed' then 'order_confirmed'
-            when 'picked_up' then 'device_picked_up'
-            when 'completed' then 'order_completed'
-            when 'cancelled' then 'order_cancelled'
-            when 'expired' then 'order_expired'
-            when 'failed' then 'order_failed'
-            when 'returned' then 'order_returned'
-        end,
-        statuses.reached_at, 'admin', orders.order_id, orders.category, orders.brand, null,
-        coalesce(orders.final_price, orders.quoted_price), orders.city_raw, orders.order_source, null, orders.cancel_reason
-    from orders
-    inner join statuses on orders.order_id = statuses.order_id
-    where statuses.status in ('placed', 'confirmed', 'picked_up', 'completed', 'cancelled', 'expired', 'failed', 'returned')
-    union all
-    select
-        'pickup:' || cast(pickup_id as varchar), customer_id,
-        case when attempt_no > 1 then 'pickup_rescheduled' else 'pickup_scheduled' end,
-        created_at, 'admin', cast(pickup_id as varchar), category, brand, null, quoted_price, city_raw, null, null, order_id
-    from pickups
-    union all
-    select
-        'pickup:' || cast(pickup_id as varchar) || ':failed', customer_id, 'pickup_failed',
-        result_at, 'admin', cast(pickup_id as varchar), category, brand, null, quoted_price, city_raw, null, null, failure_reason
-    from pickups
-    where status = 'failed'
-    union all
-    select
-        'document:' || documents.document_id, orders.customer_id, 'document_uploaded', documents.uploaded_at, 'admin',
-        orders.order_id, orders.category, orders.brand, null, null, orders.city_raw, null, null, documents.doc_type
-    from {{ ref('stg_admin__documents') }} as documents
-    inner join orders on documents.order_id = orders.order_id
-    union all
-    select
-        'payout:' || cast(payouts.payout_id as varchar), orders.customer_id, 'payout_paid', payouts.paid_at, 'admin',
-        orders.order_id, orders.category, orders.brand, null, payouts.amount, orders.city_raw, null, null, payouts.kind
-    from {{ ref('stg_admin__payouts') }} as payouts
-    inner join orders on payouts.order_id = orders.order_id
-    union all
-    select
-        'feedback:' || feedback.feedback_id, orders.customer_id, 'feedback_given', feedback.created_at, 'admin',
-        orders.order_id, orders.category, orders.brand, null, cast(feedback.rating as double), orders.city_raw, null, null, null
-    from {{ ref('stg_admin__feedback') }} as feedback
-    inner join orders on feedback.order_id = orders.order_id
-    union all
-    select
-        'signup:' || cast(user_id as varchar), customer_id, 'signed_up', created_at, 'admin', cast(user_id as varchar),
-        null, null, null, null, city_raw, null, null, null
-    from users
-    union all
-    select
-        'contact:' || contact_id, customer_id, 'lead_created', created_at, 'crm', contact_id,
-        null, null, null, null, null, null, null, contact_source
-    from contacts
+        activity_id, customer_id, activity, occurred_at, source, entity_id,
+        category, brand, model, value, city, platform, campaign, detail
+    from panel
 )
 
 select

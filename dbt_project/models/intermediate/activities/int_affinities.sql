@@ -1,16 +1,26 @@
-{# The categories and brands each customer likes most: what they did with them, weighted, the older the less. #}
+{# The categories and brands each customer likes most: what they did with them, weighted, the older the less. Everything fades
+   at one pace, so who leads does not depend on when one looks: the score is as of the customer's last such act. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
 with
 
-weighted as (
+acts as (
     select
         activities.customer_id,
         activities.occurred_at,
         activities.category,
         activities.brand,
-        weights.weight
-        * exp(-{{ hours_between('activities.occurred_at', as_of()) }} / 24 / {{ var('affinity_decay_days') }}) as score
+        weights.weight,
+        max(activities.occurred_at) over (partition by activities.customer_id) as scored_at
     from {{ ref('int_activities') }} as activities
     inner join {{ ref('affinity_weights') }} as weights on activities.activity = weights.activity
+    where {{ only_touched('activities.customer_id') }}
+),
+
+weighted as (
+    select
+        *,
+        {{ faded('weight', 'occurred_at', 'scored_at') }} as score
+    from acts
 ),
 
 by_kind as (
@@ -21,6 +31,7 @@ by_kind as (
         {{ kind }} as liked,
         -- decimals add up to the same in any order: a sum of doubles would turn ties at every run
         cast(sum(cast(score as decimal(18, 9))) as double) as score,
+        max(scored_at) as scored_at,
         min(occurred_at) as since
     from weighted
     where {{ kind }} is not null
@@ -42,6 +53,7 @@ select
     liked,
     position,
     score,
+    scored_at,
     since
 from ranked
 where position <= {{ var('affinity_top') }}

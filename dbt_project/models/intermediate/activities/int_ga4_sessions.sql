@@ -1,8 +1,14 @@
+{{ config(
+    materialized='incremental',
+    replaced_by='user_pseudo_id',
+    replaced_from='int_touched_devices',
+    tracks=['customer_id']
+) }}
 with
 
 events as (
     select * from {{ ref('stg_ga4__events') }}
-    where session_key is not null and not is_bot
+    where session_key is not null and not is_bot and {{ only_replaced('user_pseudo_id', 'int_touched_devices') }}
 ),
 
 sessions as (
@@ -20,6 +26,7 @@ sessions as (
             struct_pack(at := occurred_at, id := event_id)
         ) filter (where coalesce(utm_source, utm_medium, utm_campaign) is not null) as came_from,
         min_by(page_location, struct_pack(at := occurred_at, id := event_id)) as landing_page,
+        max_by(lower(split_part(device_language, '-', 1)), struct_pack(at := occurred_at, id := event_id)) as language,
         count(*) as events
     from events
     -- an uninstall is reported by the system, not by a visit
@@ -66,6 +73,7 @@ select
         'coalesce(exact.category, labels.category)'
     ) }} as channel_group,
     visits.landing_page,
+    visits.language,
     visits.events
 from attributed as visits
 left join categories as exact on lower(visits.utm_source) = exact.source

@@ -1,23 +1,14 @@
 {# The language each customer's devices speak: that of the latest session, and since when it has been that one. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
 with
-
-session_languages as (
-    select
-        session_key,
-        max_by(lower(split_part(device_language, '-', 1)), occurred_at) as language
-    from {{ ref('stg_ga4__events') }}
-    where session_key is not null and device_language is not null
-    group by session_key
-),
 
 spoken as (
     select
-        sessions.customer_id,
-        sessions.started_at as happened_at,
-        session_languages.language
-    from {{ ref('int_ga4_sessions') }} as sessions
-    inner join session_languages on sessions.session_key = session_languages.session_key
-    where sessions.customer_id is not null
+        customer_id,
+        started_at as happened_at,
+        language
+    from {{ ref('int_ga4_sessions') }}
+    where customer_id is not null and {{ only_touched('customer_id') }}
 ),
 
 runs as (

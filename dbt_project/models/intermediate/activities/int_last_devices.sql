@@ -1,4 +1,5 @@
 {# The category each customer looked at or sold last, and since when it has been that one. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
 with
 
 devices as (
@@ -8,7 +9,10 @@ devices as (
         category,
         brand
     from {{ ref('int_activities') }}
-    where activity in ('quote_viewed', 'order_completed') and category is not null
+    where
+        activity in ('quote_viewed', 'order_completed')
+        and category is not null
+        and {{ only_touched('customer_id') }}
 ),
 
 runs as (

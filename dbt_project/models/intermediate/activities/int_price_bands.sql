@@ -1,4 +1,5 @@
 {# The prices each customer looks at in the category they like most: the middle half of them. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
 with
 
 top_categories as (
@@ -17,7 +18,7 @@ looks as (
         activities.value
     from {{ ref('int_activities') }} as activities
     inner join {{ ref('affinity_weights') }} as weights on activities.activity = weights.activity
-    where weights.is_look and activities.value > 0
+    where weights.is_look and activities.value > 0 and {{ only_touched('activities.customer_id') }}
 )
 
 select

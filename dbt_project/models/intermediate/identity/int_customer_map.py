@@ -229,7 +229,7 @@ def model(dbt, session):
 
     Ids of customers that were merged away stay as rows of type former_customer: the redirect table.
     """
-    dbt.config(materialized="table")
+    dbt.config(materialized="table", tracks=["id_type", "id_value", "customer_id"])
     this = dbt.this
     exists = session.execute(
         "select count(*) from information_schema.tables where table_schema = ? and table_name = ?",

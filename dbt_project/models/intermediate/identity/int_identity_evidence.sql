@@ -30,17 +30,11 @@ quotes as (
     select * from {{ ref('int_quotes_seen') }}
 ),
 
-ga4_users as (
-    select
-        user_pseudo_id,
-        user_id,
-        order_id,
-        occurred_at
-    from {{ ref('stg_ga4__events') }}
-    where user_pseudo_id is not null and not is_bot
+devices as (
+    select * from {{ ref('int_ga4_devices') }}
 ),
 
-statements as (
+single_statements as (
     select
         'admin_user' as left_type,
         cast(user_id as varchar) as left_value,
@@ -73,14 +67,6 @@ statements as (
     from orders
     inner join quotes on orders.quote_id = quotes.quote_id and orders.user_id <> quotes.user_id
     union all
-    select 'admin_user', ga4_users.user_id, 'ga_pseudo', ga4_users.user_pseudo_id, 'ga4.user_id', ga4_users.occurred_at
-    from ga4_users
-    inner join users on ga4_users.user_id = cast(users.user_id as varchar)
-    union all
-    select 'admin_user', cast(orders.user_id as varchar), 'ga_pseudo', ga4_users.user_pseudo_id, 'ga4.order_id', ga4_users.occurred_at
-    from ga4_users
-    inner join orders on ga4_users.order_id = orders.order_id
-    union all
     select 'crm_contact', contact_id, 'admin_user', cast(contacts.user_id as varchar), 'crm.contacts', contacts.created_at
     from contacts
     inner join users on contacts.user_id = users.user_id
@@ -90,6 +76,31 @@ statements as (
     union all
     select 'crm_contact', contact_id, 'email', email_key, 'crm.contacts', created_at
     from contacts
+),
+
+statements as (
+    select
+        left_type,
+        left_value,
+        right_type,
+        right_value,
+        evidence_source,
+        seen_at as first_seen_at,
+        seen_at as last_seen_at,
+        1 as statements
+    from single_statements
+    union all
+    select
+        'admin_user', devices.user_id, 'ga_pseudo', devices.user_pseudo_id, 'ga4.user_id',
+        devices.first_seen_at, devices.last_seen_at, devices.events
+    from devices
+    inner join users on devices.user_id = cast(users.user_id as varchar)
+    union all
+    select
+        'admin_user', cast(orders.user_id as varchar), 'ga_pseudo', devices.user_pseudo_id, 'ga4.order_id',
+        devices.first_seen_at, devices.last_seen_at, devices.events
+    from devices
+    inner join orders on devices.order_id = orders.order_id
 )
 
 select
@@ -99,9 +110,9 @@ select
     right_type,
     right_value,
     evidence_source,
-    min(seen_at) as first_seen_at,
-    max(seen_at) as last_seen_at,
-    count(*) as statements
+    min(first_seen_at) as first_seen_at,
+    max(last_seen_at) as last_seen_at,
+    cast(sum(statements) as bigint) as statements
 from statements
 where left_value is not null and right_value is not null
 group by left_type, left_value, right_type, right_value, evidence_source

@@ -1,9 +1,14 @@
 {# GA4 and the admin panel both tell a quote. The admin panel decides; the GA4 event adds the device it was seen on.
    Matched by platform, price and second (and by device id where the admin row kept one): nothing else is shared. #}
+{{ config(materialized='incremental', replaced_by='quoted_on', replaced_from='int_changed_quote_days') }}
 with
 
 quotes as (
-    select * from {{ ref('stg_admin__quotes') }}
+    select
+        *,
+        cast(created_at as date) as quoted_on
+    from {{ ref('stg_admin__quotes') }}
+    where {{ only_replaced('cast(created_at as date)', 'int_changed_quote_days') }}
 ),
 
 ga4_quotes as (
@@ -16,7 +21,11 @@ ga4_quotes as (
         quote_value,
         device_model
     from {{ ref('stg_ga4__events') }}
-    where event_name = 'quote_viewed' and user_pseudo_id is not null and not is_bot
+    where
+        event_name = 'quote_viewed'
+        and user_pseudo_id is not null
+        and not is_bot
+        and {{ only_replaced('cast(occurred_at as date)', 'int_changed_quote_days') }}
 ),
 
 candidates as (
@@ -68,7 +77,8 @@ select
     quotes.quoted_price,
     quotes.city_raw,
     quotes.platform,
-    quotes.created_at
+    quotes.created_at,
+    quotes.quoted_on
 from quotes
 left join matched on quotes.quote_id = matched.quote_id
 left join {{ ref('int_phones') }} as phones on quotes.phone_raw = phones.phone_raw

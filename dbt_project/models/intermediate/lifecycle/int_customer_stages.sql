@@ -1,9 +1,11 @@
 {# Half-open intervals [valid_from, valid_to): one stage at a time, changes only, the causing activity named. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
 with
 
 last_of_instant as (
     select *
     from {{ ref('int_stage_events') }}
+    where {{ only_touched('customer_id') }}
     qualify
         row_number() over (
             partition by customer_id, occurred_at order by step desc, activity_id desc

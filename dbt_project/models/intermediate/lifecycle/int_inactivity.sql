@@ -1,4 +1,5 @@
 {# Every moment a customer became inactive: the last activity + N days with no open order then, and no activity before it. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
 with
 
 activities as (
@@ -7,7 +8,7 @@ activities as (
         occurred_at,
         lead(occurred_at) over (partition by customer_id order by occurred_at) as next_activity_at
     from {{ ref('int_activities') }}
-    where is_activity
+    where is_activity and {{ only_touched('customer_id') }}
 ),
 
 gaps as (

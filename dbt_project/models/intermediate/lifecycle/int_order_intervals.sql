@@ -1,4 +1,5 @@
 {# When each customer had an order open: [placed, closed), closed NULL while it still is. #}
+{{ config(tracks=['customer_id']) }}
 select
     order_id,
     customer_id,

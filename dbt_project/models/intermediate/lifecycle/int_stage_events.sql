@@ -1,13 +1,14 @@
 {# Every fact that sets a lifecycle stage, with the stage it sets. Order at one instant: plain activity, then the event that
    moves, then inactivity. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
 with
 
 activities as (
-    select * from {{ ref('int_activities') }}
+    select * from {{ ref('int_activities') }} where {{ only_touched('customer_id') }}
 ),
 
 inactivity as (
-    select * from {{ ref('int_inactivity') }}
+    select * from {{ ref('int_inactivity') }} where {{ only_touched('customer_id') }}
 ),
 
 open_orders as (

@@ -1,4 +1,5 @@
 {# Whose quote it is: the account, else the device, else the phone they gave. #}
+{{ config(tracks=['session_key']) }}
 with
 
 quotes as (
@@ -15,6 +16,7 @@ select
     quotes.user_id,
     quotes.ga_client_id,
     quotes.ga4_event_id,
+    quotes.session_key,
     quotes.phone_e164,
     quotes.model_id,
     quotes.category,

@@ -1,3 +1,4 @@
+{{ config(tracks=['quote_id', 'created_at']) }}
 with
 
 quotes as (

@@ -1,11 +1,22 @@
-{# Late rows, re-exports and the intraday/daily overlap are settled here: the daily table of a date replaces its intraday one. #}
+{# Late rows, re-exports and the intraday/daily overlap are settled here: the daily table of a date replaces its intraday one.
+   A day of the export stands alone: nothing here looks beyond it, so a changed day is all there is to do again. #}
+{{ config(
+    materialized='incremental',
+    replaced_by='event_date',
+    replaced_from='stg_ga4__changed_dates',
+    tracks=['user_pseudo_id']
+) }}
 with
 
-events as (
+fit_events as (
     {{ fit_rows('ga4', 'ga4_events', [
         '_table', '_table_date', 'event_timestamp', 'event_name', 'event_server_timestamp_offset', 'user_pseudo_id',
         'event_bundle_sequence_id',
     ]) }}
+),
+
+events as (
+    select * from fit_events where {{ only_replaced('_table_date', 'stg_ga4__changed_dates') }}
 ),
 
 daily_dates as (
@@ -61,12 +72,12 @@ deduplicated as (
     select
         *,
         count(*) over (
-            partition by event_name, event_timestamp, user_pseudo_id, ga_session_id, params_hash, stream_id
+            partition by event_date, event_name, event_timestamp, user_pseudo_id, ga_session_id, params_hash, stream_id
         ) as copies
     from flattened
     qualify
         row_number() over (
-            partition by event_name, event_timestamp, user_pseudo_id, ga_session_id, params_hash, stream_id
+            partition by event_date, event_name, event_timestamp, user_pseudo_id, ga_session_id, params_hash, stream_id
             order by user_id nulls last
         ) = 1
 ),
@@ -81,7 +92,9 @@ counted as (
 )
 
 select
-    {{ key_of(['event_name', 'event_timestamp', 'user_pseudo_id', 'ga_session_id', 'params_hash', 'stream_id']) }} as event_id,
+    {{ key_of([
+        'event_date', 'event_name', 'event_timestamp', 'user_pseudo_id', 'ga_session_id', 'params_hash', 'stream_id'
+    ]) }} as event_id,
     event_date,
     occurred_at,
     event_name,

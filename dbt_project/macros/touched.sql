@@ -1,0 +1,62 @@
+{# How an hourly run finds out what it has to do again. A model with the config `tracks` (columns) keeps, beside its table,
+   the values of these columns whose rows differ from what they were: new, gone or changed. `<model>__touched` gathers them
+   until a build of everything succeeds (orchestration/lib/builds.py drops it then), so that a run that was cut short is made
+   good by the next one. A model that others rebuild from must stand before them in the lineage, with ref(). #}
+
+{# Statements for the materializations: write down what differs between the rows before and the rows now. #}
+{% macro note_touched(before, now) %}
+    {%- set columns = config.get('tracks') %}
+    {%- if columns %}
+        {%- set names = columns | join(', ') %}
+        {{ keep_touched(now) }}
+        insert into {{ touched_relation(this) }}
+        select {{ names }}
+        from (
+            -- sums of hashes: equal for equal sets of rows, and nothing is sorted or joined
+            select {{ names }}, cast(hash(content) as hugeint) as digest, 1 as side from {{ now }} as content
+            union all
+            select {{ names }}, -cast(hash(content) as hugeint) as digest, -1 as side from {{ before }} as content
+        ) as sides
+        group by {{ names }}
+        having sum(side) <> 0 or sum(digest) <> 0;
+    {%- endif %}
+{% endmacro %}
+
+{# Statements for the materializations: nothing touched yet; what a run that was cut short touched is kept. #}
+{% macro keep_touched(now, clear=false) %}
+    {%- set columns = config.get('tracks') %}
+    {%- if columns %}
+        create {{ 'or replace table' if clear else 'table if not exists' }} {{ touched_relation(this) }}
+        as select {{ columns | join(', ') }} from {{ now }} limit 0;
+    {%- endif %}
+{% endmacro %}
+
+{% macro touched_relation(relation) -%}
+    {{ return(api.Relation.create(
+        database=relation.database, schema=relation.schema, identifier=relation.identifier ~ '__touched', type='table'
+    )) }}
+{%- endmacro %}
+
+{# A query of the distinct values of `columns` that a model touched. #}
+{% macro touched_rows(model_name, columns) -%}
+    {%- set relation = ref(model_name) -%}
+    select distinct {{ columns }} from {{ touched_relation(relation) }}
+{%- endmacro %}
+
+{# In an incremental model, a condition that keeps the part this run rebuilds; in a full one, true. `column` is what the
+   relation at hand calls the column `replaced_by`, `replaced_from` the model that lists its values. #}
+{% macro only_replaced(column, replaced_from) -%}
+    {%- set part = ref(replaced_from) %}
+    {%- if is_incremental() -%}
+        {{ column }} in (select {{ config.get('replaced_by') }} from {{ part }})
+    {%- else -%}
+        true
+    {%- endif %}
+{%- endmacro %}
+
+{% macro only_touched(column) -%}{{ only_replaced(column, 'int_touched_customers') }}{%- endmacro %}
+
+{# What a later model of the lineage holds from the run before, or none where there has been none. #}
+{% macro held_relation(model_name) -%}
+    {{ return(load_relation(this.incorporate(path={'identifier': model_name}))) }}
+{%- endmacro %}

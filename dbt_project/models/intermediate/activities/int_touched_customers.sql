@@ -1,0 +1,78 @@
+{# Whom an hourly run does again: whose identifiers, sessions, events or facts differ from what the last complete build saw, and
+   whom time alone has moved, because a stretch of silence that means something ended since. Too many is harmless: they come
+   out as they were. #}
+with
+
+customer_map as (
+    select * from {{ ref('int_customer_map') }} where customer_id is not null
+),
+
+sessions as (
+    select * from {{ ref('int_ga4_sessions') }} where customer_id is not null
+),
+
+visitors as (
+    select * from {{ ref('int_touched_visitors') }}
+),
+
+rematched_sessions as (
+    {{ touched_rows('int_quotes', 'session_key') }}
+),
+
+remapped as (
+    {{ touched_rows('int_customer_map', 'customer_id') }}
+),
+
+resessioned as (
+    {{ touched_rows('int_ga4_sessions', 'customer_id') }}
+),
+
+retold as (
+    {{ touched_rows('int_panel_activities', 'customer_id') }}
+),
+
+reordered as (
+    {{ touched_rows('int_order_intervals', 'customer_id') }}
+),
+
+by_device as (
+    select customer_map.customer_id
+    from customer_map
+    inner join visitors on customer_map.id_value = visitors.user_pseudo_id
+    where customer_map.id_type = 'ga_pseudo'
+    union
+    select sessions.customer_id
+    from sessions
+    inner join visitors on sessions.user_pseudo_id = visitors.user_pseudo_id
+    union
+    select sessions.customer_id
+    from sessions
+    inner join rematched_sessions on sessions.session_key = rematched_sessions.session_key
+)
+
+select customer_id from remapped where customer_id is not null
+union
+select customer_id from resessioned where customer_id is not null
+union
+select customer_id from retold
+union
+select customer_id from reordered
+union
+select customer_id from by_device
+{%- if execute and held_relation('int_activities') is not none %}
+union
+select activities.customer_id
+from {{ held_relation('int_activities') }} as activities
+inner join {{ last_build() }} as last_build on true
+where
+    activities.is_activity
+    and (
+        {% for days in [var('inactive_after_days'), var('cooling_after_days')] %}
+        (
+            activities.occurred_at > {{ dbt.dateadd('day', -days, 'last_build.as_of') }}
+            and activities.occurred_at <= {{ dbt.dateadd('day', -days, as_of()) }}
+        )
+        {% if not loop.last %}or{% endif %}
+        {% endfor %}
+    )
+{%- endif %}

@@ -1,0 +1,19 @@
+{# Which days of the export an hourly run reads again: what the pull changed since the last complete build, and the days near
+   its moment, whose rows may have been in its future. #}
+with
+
+changes as (
+    select * from {{ changes_since_last_build('ga4') }}
+),
+
+last_build as (
+    select * from {{ last_build() }}
+)
+
+select cast(strptime(right(unit, 8), '%Y%m%d') as date) as event_date
+from changes
+union
+select events._table_date
+from {{ source('ga4', 'ga4_events') }} as events
+inner join last_build on events._table_date >= cast(last_build.as_of as date) - 2
+group by events._table_date

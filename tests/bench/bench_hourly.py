@@ -1,0 +1,96 @@
+"""What building the models costs, anew and for one more hour: `python -m tests.bench.bench_hourly [PEOPLE]`.
+
+A demo world of that many people (100,000 unless told otherwise), pulled once; then an hour passes in it. Each build is
+a process of its own, so that its peak memory is its own. Asserts nothing. Give FOLDER as a second argument to keep
+the world and to measure on it again.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from activations.ledger import Ledger
+from orchestration.demo.world import World
+from orchestration.lib.builds import plan_build, record_build
+from orchestration.lib.dbt import DbtProject
+from orchestration.lib.ledger_pull import load_ledger
+from orchestration.lib.warehouse import open_warehouse
+from orchestration.sources import admin, crm, ga4
+from orchestration.sources.admin.client import AdminConfig
+from orchestration.sources.crm.client import parse_crm_uri
+from orchestration.sources.ga4.client import Ga4Config
+from tests.bench.bench_contracts import timed
+
+START = datetime(2026, 10, 31, 18, 30, tzinfo=UTC)
+ZONE = "Asia/Kolkata"
+SLOWEST = 12
+
+
+def pull(home: Path, as_of: datetime) -> None:
+    """Bring the world's sources into the warehouse of `home`."""
+    world = World.open(home / "world")
+    with open_warehouse(home / "warehouse.duckdb") as connection, timed("pull"):
+        ga4.pull(connection, Ga4Config(uri=str(world.ga4_folder)), as_of=as_of)
+        admin.pull(connection, AdminConfig(url=f"sqlite:///{world.admin_path}"), as_of=as_of)
+        crm.pull(connection, parse_crm_uri(str(world.crm_folder)), as_of=as_of)
+        ledger = Ledger(f"sqlite:///{home / 'ledger.sqlite'}")
+        load_ledger(connection, ledger)
+        ledger.close()
+
+
+def build(home: Path, as_of: datetime) -> None:
+    """Build all models up to the decisions, and print what took longest."""
+    warehouse = home / "warehouse.duckdb"
+    project = DbtProject(warehouse=warehouse, target=home / "dbt")
+    project.parse()
+    with open_warehouse(warehouse) as connection:
+        plan = plan_build(connection, as_of=as_of, timezone=ZONE)
+    with timed("full build" if plan.is_full else "incremental build"):
+        results = project.build(
+            as_of=as_of,
+            timezone=ZONE,
+            exclude=["tag:outbound", "tag:after_send"],
+            is_full=plan.is_full,
+        )
+    for result in results:
+        if not result.is_good:
+            print(f"  {result.unique_id}: {result.status} {result.message}")
+    with open_warehouse(warehouse) as connection:
+        record_build(connection, plan)
+        for table in ("intermediate.int_customers", "intermediate.int_activities"):
+            (rows,) = connection.execute(f"select count(*) from {table}").fetchone() or (0,)
+            print(f"  {table} {rows:,}")
+    for result in sorted(results, key=lambda result: -result.seconds)[:SLOWEST]:
+        print(f"  {result.seconds:6.2f} s  {result.unique_id}")
+
+
+def _apart(target, *arguments) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
+    process.start()
+    process.join()
+
+
+def main(people: int, home: Path) -> None:
+    """Print what each step took."""
+    if not (home / "world").exists():
+        with timed(f"world of {people:,}"):
+            World.create(home / "world", people=people, seed=7, start=START)
+    _apart(pull, home, START)
+    _apart(build, home, START)
+    as_of = START + timedelta(hours=1)
+    World.open(home / "world").advance(as_of)
+    _apart(pull, home, as_of)
+    _apart(build, home, as_of)
+
+
+if __name__ == "__main__":
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    if len(sys.argv) > 2:
+        main(count, Path(sys.argv[2]))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            main(count, Path(folder))

@@ -1,0 +1,347 @@
+"""Late, doubled and corrected truth: what hourly runs arrive at is what building everything anew gives.
+
+Every table of the warehouse is compared, so a model that turns incremental is covered the day it does.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from activations.ledger import Ledger
+from orchestration.demo.world import World
+from orchestration.lib.builds import plan_build, record_build
+from orchestration.lib.dbt import DbtProject
+from orchestration.lib.ledger_pull import load_ledger
+from orchestration.lib.warehouse import open_warehouse
+from orchestration.sources import admin, crm, ga4
+from orchestration.sources.admin.client import AdminConfig
+from orchestration.sources.crm.client import parse_crm_uri
+from orchestration.sources.ga4.client import Ga4Config
+from orchestration.sources.landing import note_change
+from tests.dbt_project.worlds import AS_OF
+
+pytestmark = [pytest.mark.usefixtures("dbt_in_process"), pytest.mark.filterwarnings("ignore")]
+
+ZONE = "Asia/Kolkata"
+BUILT = (
+    "staging",
+    "intermediate",
+    "marts",
+    "segments",
+    "journeys",
+    "decisions",
+)
+# How they came about is what they tell; everything else is a function of the facts and the moment.
+TELLS_OF_THE_RUN = {
+    "staging.stg_ga4__changed_dates",
+    "intermediate.int_changed_quote_days",
+    "intermediate.int_touched_visitors",
+    "intermediate.int_touched_devices",
+    "intermediate.int_touched_customers",
+}
+
+Connection = duckdb.DuckDBPyConnection
+Mutation = Callable[[Connection, random.Random], None]
+
+
+def _one(connection: Connection, dice: random.Random, query: str) -> tuple[object, ...]:
+    rows = connection.execute(f"{query} order by all").fetchall()
+    return dice.choice(rows)
+
+
+def _change_ga4(connection: Connection, dice: random.Random, statement: str) -> None:
+    """Run a statement on the rows of one export table, `$table`, and note it as a pull does."""
+    (table,) = _one(
+        connection,
+        dice,
+        "select distinct _table from raw.ga4_events where _table_date > date '2026-09-20'",
+    )
+    connection.execute(statement.replace("$table", f"'{table}'"))
+    note_change(connection, "ga4", "ga4_events", str(table))
+
+
+def ga4_rows_come_late(connection: Connection, dice: random.Random) -> None:
+    """Rows of a device appear that tell of a new visit, some of a visit that was known."""
+    for _ in range(3):
+        seconds, visit = dice.randint(1, 4000), dice.choice(["", "9"])
+        _change_ga4(
+            connection,
+            dice,
+            f"""
+            insert into raw.ga4_events
+            select * replace (
+                event_timestamp + {seconds} * 1000000 as event_timestamp,
+                list_transform(event_params, lambda param: case
+                    when param.key = 'ga_session_id' then struct_pack(key := param.key, value := struct_pack(
+                        string_value := param.value.string_value,
+                        int_value := cast('{visit}' || param.value.int_value as bigint),
+                        float_value := param.value.float_value,
+                        double_value := param.value.double_value
+                    ))
+                    else param end) as event_params
+            )
+            from raw.ga4_events where _table = $table using sample 3 rows (reservoir, {seconds})
+            """,
+        )
+
+
+def ga4_rows_are_doubled(connection: Connection, dice: random.Random) -> None:
+    """A day is exported with a third of its rows twice."""
+    _change_ga4(
+        connection,
+        dice,
+        "insert into raw.ga4_events select * from raw.ga4_events"
+        " where _table = $table and event_timestamp % 3 = 0",
+    )
+
+
+def ga4_rows_vanish(connection: Connection, dice: random.Random) -> None:
+    """A re-export lacks a quarter of a day."""
+    part = dice.randint(0, 3)
+    _change_ga4(
+        connection,
+        dice,
+        "delete from raw.ga4_events"
+        f" where _table = $table and (event_timestamp // 1000000) % 4 = {part}",
+    )
+
+
+def ga4_learns_who_it_was(connection: Connection, dice: random.Random) -> None:
+    """A device turns out to be signed in: people join, and on a shared one they part."""
+    (user,) = _one(connection, dice, "select user_id from raw.admin_users")
+    (device,) = _one(
+        connection,
+        dice,
+        "select distinct user_pseudo_id from raw.ga4_events where user_pseudo_id is not null",
+    )
+    (table,) = _one(
+        connection,
+        dice,
+        f"select distinct _table from raw.ga4_events where user_pseudo_id = '{device}'",
+    )
+    connection.execute(
+        "update raw.ga4_events set user_id = ? where user_pseudo_id = ? and _table = ?",
+        [str(user), device, table],
+    )
+    note_change(connection, "ga4", "ga4_events", str(table))
+
+
+def ga4_day_becomes_final(connection: Connection, dice: random.Random) -> None:
+    """The daily table of a date arrives beside the provisional one, and replaces it."""
+    days = connection.execute(
+        "select distinct _table from raw.ga4_events where _is_intraday"
+    ).fetchall()
+    for (table,) in days:
+        daily = table.replace("intraday_", "")
+        connection.execute(
+            "insert into raw.ga4_events select * replace (false as _is_intraday, ? as _table)"
+            " from raw.ga4_events where _table = ? and event_timestamp % 9 <> 0",
+            [daily, table],
+        )
+        note_change(connection, "ga4", "ga4_events", daily)
+
+
+def panel_corrects_orders(connection: Connection, dice: random.Random) -> None:
+    """An order is completed late, one is returned, one was somebody else's, one is gone."""
+    order, other, moved, gone = (
+        _one(connection, dice, "select order_id from raw.admin_orders")[0] for _ in range(4)
+    )
+    highest = _one(connection, dice, "select max(id) from raw.admin_order_status_history")[0]
+    assert isinstance(highest, int)
+    for offset, (which, status) in enumerate([(order, "completed"), (other, "returned")], 1):
+        connection.execute(
+            "insert into raw.admin_order_status_history"
+            " select ?, order_id, ?, max(changed_at), 'agent' from raw.admin_order_status_history"
+            " where order_id = ? group by order_id",
+            [highest + offset, status, which],
+        )
+        connection.execute(
+            "update raw.admin_orders set status = ? where order_id = ?", [status, which]
+        )
+    (user,) = _one(connection, dice, "select user_id from raw.admin_users")
+    connection.execute("update raw.admin_orders set user_id = ? where order_id = ?", [user, moved])
+    for table in ("admin_orders", "admin_order_status_history", "admin_pickups"):
+        connection.execute(f"delete from raw.{table} where order_id = ?", [gone])
+
+
+def panel_corrects_quotes(connection: Connection, dice: random.Random) -> None:
+    """Prices and devices of quotes change: they pair with other events, and belong to others."""
+    for _ in range(5):
+        (quote,) = _one(connection, dice, "select quote_id from raw.admin_quotes")
+        (device,) = _one(
+            connection,
+            dice,
+            "select distinct ga_client_id from raw.admin_quotes where ga_client_id is not null",
+        )
+        connection.execute(
+            "update raw.admin_quotes set quoted_price = quoted_price + ? where quote_id = ?",
+            [dice.randint(0, 2), quote],
+        )
+        connection.execute(
+            "update raw.admin_quotes set ga_client_id = ? where quote_id = ?",
+            [dice.choice([device, None]), quote],
+        )
+
+
+def panel_corrects_people(connection: Connection, dice: random.Random) -> None:
+    """Somebody takes another number, a family shares one, an account is gone."""
+    (first,), (second,), (gone,) = (
+        _one(connection, dice, "select user_id from raw.admin_users") for _ in range(3)
+    )
+    connection.execute(
+        "update raw.admin_users set phone = (select phone from raw.admin_users where user_id = ?)"
+        " where user_id = ?",
+        [first, second],
+    )
+    (name,) = _one(connection, dice, "select name from raw.admin_users where name is not null")
+    connection.execute("update raw.admin_users set name = ? where user_id = ?", [name, second])
+    connection.execute("delete from raw.admin_users where user_id = ?", [gone])
+
+
+def crm_corrects_contacts(connection: Connection, dice: random.Random) -> None:
+    """A contact gets another's e-mail address, one is gone."""
+    (first,), (second,), (gone,) = (
+        _one(connection, dice, "select contact_id from raw.crm_contacts") for _ in range(3)
+    )
+    connection.execute(
+        "update raw.crm_contacts set email = (select email from raw.crm_contacts"
+        " where contact_id = ?) where contact_id = ?",
+        [first, second],
+    )
+    connection.execute("delete from raw.crm_contacts where contact_id = ?", [gone])
+
+
+MUTATIONS: tuple[Mutation, ...] = (
+    ga4_rows_come_late,
+    ga4_rows_are_doubled,
+    ga4_rows_vanish,
+    ga4_learns_who_it_was,
+    ga4_day_becomes_final,
+    panel_corrects_orders,
+    panel_corrects_quotes,
+    panel_corrects_people,
+    crm_corrects_contacts,
+)
+HOURS = (1, 1, 5, 26, 24 * 31)
+
+
+def _pulled(home: Path, seed: int, people: int) -> Path:
+    world = World.create(home / "world", people=people, seed=seed, start=AS_OF)
+    ledger = Ledger(f"sqlite:///{home / 'ledger.sqlite'}")
+    path = home / "warehouse.duckdb"
+    with open_warehouse(path) as connection:
+        ga4.pull(connection, Ga4Config(uri=str(world.ga4_folder)), as_of=AS_OF)
+        admin.pull(connection, AdminConfig(url=f"sqlite:///{world.admin_path}"), as_of=AS_OF)
+        crm.pull(connection, parse_crm_uri(str(world.crm_folder)), as_of=AS_OF)
+        load_ledger(connection, ledger)
+    ledger.close()
+    return path
+
+
+def _build(path: Path, target: Path, as_of, *, is_full: bool = False) -> str | None:
+    """Build everything as a run does; returns why it was a full build, None when it was not."""
+    with open_warehouse(path) as connection:
+        plan = plan_build(connection, as_of=as_of, timezone=ZONE, is_full=is_full)
+    results = DbtProject(warehouse=path, target=target).build(
+        as_of=as_of, timezone=ZONE, exclude=["resource_type:test"], is_full=plan.is_full
+    )
+    bad = [(result.unique_id, result.message) for result in results if not result.is_good]
+    assert not bad
+    with open_warehouse(path) as connection:
+        record_build(connection, plan)
+    return plan.reason
+
+
+def differences(first: Path, second: Path) -> dict[str, tuple[int, int]]:
+    """Tables that differ, each with how many rows only the one and only the other has."""
+    found = {}
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"attach '{first}' as one (read_only); attach '{second}' as two (read_only)"
+        )
+        tables = connection.execute(
+            "select schema_name || '.' || table_name from duckdb_tables()"
+            " where database_name = 'one' and list_contains(?, schema_name)"
+            " and not ends_with(table_name, '__touched') order by 1",
+            [list(BUILT)],
+        ).fetchall()
+        assert len(tables) > 120
+        for (table,) in tables:
+            only = tuple(
+                connection.execute(
+                    f"select count(*) from (from {left}.{table} except all from {right}.{table})"
+                ).fetchone()[0]  # type: ignore[index]
+                for left, right in (("one", "two"), ("two", "one"))
+            )
+            if any(only) and table not in TELLS_OF_THE_RUN:
+                found[table] = only
+    return found
+
+
+def models_that_compare_every_pair(path: Path, target: Path) -> list[str]:
+    """Models whose plan joins rows each with each: fine for four hundred people, hours for a million."""
+    found = []
+    with duckdb.connect(str(path), read_only=True) as connection:
+        models = sorted(target.glob("compiled/lifecycle/models/**/*.sql"))
+        assert len(models) > 120
+        for model in models:
+            (plan,) = connection.execute(f"explain {model.read_text()}").fetchall()
+            if "BLOCKWISE_NL_JOIN" in plan[1]:
+                found.append(model.stem)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("seed", "rounds"),
+    [(1, 2), *(pytest.param(seed, 4, marks=pytest.mark.soak) for seed in (2, 3, 4))],
+)
+def test_hourly_runs_arrive_at_what_a_full_build_gives(tmp_path: Path, seed: int, rounds: int):
+    dice = random.Random(seed)
+    path = _pulled(tmp_path, seed, people=400)
+    # some of the data lies in the future of the first builds
+    as_of = AS_OF - timedelta(days=4)
+    assert _build(path, tmp_path / "dbt", as_of) is not None
+    for number in range(rounds):
+        # at first nothing but time moves
+        mutations = dice.sample(MUTATIONS, 6) if number else []
+        with open_warehouse(path) as connection:
+            for mutate in mutations:
+                mutate(connection, dice)
+            connection.execute("update state.last_build set full_at = full_at + interval 90 day")
+        as_of += timedelta(hours=dice.choice(HOURS) if number else 30)
+        assert _build(path, tmp_path / "dbt", as_of) is None
+        # of the same name: dbt's manifest holds it
+        anew = tmp_path / "anew" / path.name
+        anew.parent.mkdir(exist_ok=True)
+        shutil.copy(path, anew)
+        assert _build(anew, tmp_path / "dbt", as_of, is_full=True) == "it was asked for"
+        names = [mutate.__name__ for mutate in mutations]
+        assert differences(path, anew) == {}, (number, as_of, names)
+    assert models_that_compare_every_pair(path, tmp_path / "dbt") == []
+    assert forgotten_evidence(path) == (0, 0)
+
+
+def forgotten_evidence(path: Path) -> tuple[int, int]:
+    """How much evidence of now the edges lack or disbelieve as gone, and how much gone evidence still joins somebody."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        (gone,) = connection.execute(
+            "select count(*) from intermediate.int_identity_edges where blocked_reason = 'gone'"
+        ).fetchone() or (0,)
+        assert gone > 0  # rows of sources went in every round
+        return connection.execute(  # type: ignore[return-value]
+            """
+            select
+                count(*) filter (where evidence.evidence_id is not null and (
+                    edges.evidence_id is null or edges.blocked_reason is not distinct from 'gone')),
+                count(*) filter (where edges.is_active and evidence.evidence_id is null)
+            from intermediate.int_identity_edges as edges
+            full join intermediate.int_identity_evidence as evidence using (evidence_id)
+            """
+        ).fetchone()
