@@ -329,7 +329,7 @@ def test_hourly_runs_arrive_at_what_a_full_build_gives(tmp_path: Path, seed: int
 
 
 def forgotten_evidence(path: Path) -> tuple[int, int]:
-    """How much evidence of now the edges lack or disbelieve as gone, and how much gone evidence still joins somebody."""
+    """How much evidence of now the edges lack or call gone, and how much gone evidence still joins somebody."""
     with duckdb.connect(str(path), read_only=True) as connection:
         (gone,) = connection.execute(
             "select count(*) from intermediate.int_identity_edges where blocked_reason = 'gone'"
