@@ -14,91 +14,18 @@
    An hour's rate is shrunk before it speaks for its neighbours: a person's towards that of their city, a city's towards everybody's,
    as if best_hour_prior_messages messages had waited there as they do. A visit without a message is no engagement here: nothing
    was sent that it could be an answer to. #}
-{% set kernel_reach = (2 * var('best_hour_kernel_hours')) | round(0, 'ceil') | int %}
 {% set groups = [
-    {'kind': 'city', 'whose': 'people.city', 'is_click': 'false', 'parent': 'everyone'},
-    {'kind': 'category', 'whose': 'people.category', 'is_click': 'true', 'parent': 'clicks'},
-    {'kind': 'everyone', 'whose': "'everyone'", 'is_click': 'false', 'parent': ''},
-    {'kind': 'clicks', 'whose': "'everyone'", 'is_click': 'true', 'parent': ''},
+    {'kind': 'city', 'is_click': 'false', 'whose': 'people.city', 'parent': 'everyone'},
+    {'kind': 'everyone', 'is_click': 'false', 'whose': "'everyone'", 'parent': ''},
+    {'kind': 'category', 'is_click': 'true', 'whose': 'people.owner', 'parent': 'clicks'},
+    {'kind': 'clicks', 'is_click': 'true', 'whose': "'everyone'", 'parent': ''},
 ] %}
 {% set levels = [
-    {'name': 'common', 'kinds': "'everyone', 'clicks'", 'prior': 0},
-    {'name': 'group', 'kinds': "'city', 'category'", 'prior': var('best_hour_prior_messages'), 'parent': 'common'},
-    {'name': 'own', 'kinds': "'customer'", 'prior': var('best_hour_prior_messages'), 'parent': 'group'},
+    {'name': 'common', 'kinds': "'everyone', 'clicks'"},
+    {'name': 'group', 'kinds': "'city', 'category'", 'parent': 'common'},
+    {'name': 'own', 'kinds': "'customer'", 'parent': 'group'},
 ] %}
 with
-
-messages as (
-    select * from {{ ref('int_engagements') }}
-    where delivered_at > {{ dbt.dateadd('day', -var('best_hour_window_days'), as_of()) }}
-),
-
--- read and clicked within a minute is one sign; clicks are looked at once more, by themselves
-signs as (
-    select
-        customer_id,
-        false as is_click,
-        {{ local_from_utc('sent_at') }} as sent_local,
-        {{ local_from_utc('engaged_at') }} as sign_local
-    from messages
-    union all
-    select
-        customer_id,
-        true,
-        {{ local_from_utc('sent_at') }},
-        {{ local_from_utc('clicked_at') }}
-    from messages
-),
-
-waited_hours as (
-    select
-        customer_id,
-        is_click,
-        extract('hour' from sign_local) as sign_hour,
-        unnest(range(1 + least(date_diff('hour', sent_local, sign_local), 23))) as hours_before
-    from signs
-    where sign_local is not null
-),
-
-marks as (
-    select
-        customer_id,
-        is_click,
-        'hour' as circle,
-        (sign_hour - hours_before + 24) % 24 as place,
-        hours_before = 0 as is_sign
-    from waited_hours
-    union all
-    select
-        customer_id,
-        is_click,
-        'day',
-        extract('isodow' from sent_local) - 1,
-        sign_local is not null
-    from signs
-),
-
-cells as (
-    select
-        customer_id,
-        is_click,
-        circle,
-        place,
-        count(*) as waits,
-        count(*) filter (where is_sign) as signs
-    from marks
-    group by customer_id, is_click, circle, place
-),
-
-counts as (
-    select
-        customer_id,
-        is_click,
-        count(*) as messages,
-        count(sign_local) as signs
-    from signs
-    group by customer_id, is_click
-),
 
 top_categories as (
     select customer_id, liked as category
@@ -106,195 +33,230 @@ top_categories as (
     where kind = 'category' and position = 1
 ),
 
--- the people of no known city, or of no category, are one of their own
+-- one change of zone a message: it costs more than all the rest of the row
+messages as (
+    select
+        customer_id,
+        {{ local_from_utc('sent_at') }} as sent_local,
+        engaged_at - sent_at as engaged_after,
+        clicked_at - sent_at as clicked_after
+    from {{ ref('int_engagements') }}
+    where delivered_at > {{ dbt.dateadd('day', -var('best_hour_window_days'), as_of()) }}
+),
+
+-- each message twice: for its reader, any sign; for the category its reader likes most, the click
+signs as (
+    select
+        false as is_click,
+        customer_id as owner,
+        sent_local,
+        sent_local + engaged_after as sign_local
+    from messages
+    union all
+    select
+        true,
+        coalesce(top_categories.category, ''),
+        messages.sent_local,
+        messages.sent_local + messages.clicked_after
+    from messages
+    left join top_categories on messages.customer_id = top_categories.customer_id
+),
+
+counts as (
+    select
+        is_click,
+        owner,
+        count(*) as messages,
+        count(sign_local) as signs
+    from signs
+    group by is_click, owner
+),
+
+waited_hours as (
+    select
+        is_click,
+        owner,
+        extract('hour' from sign_local) as sign_hour,
+        unnest(range(1 + least(date_diff('hour', sent_local, sign_local), 23))) as hours_before
+    from signs
+    where sign_local is not null
+),
+
+cells as (
+    select
+        is_click,
+        owner,
+        'hour' as circle,
+        (sign_hour - hours_before + 24) % 24 as place,
+        count(*) as waits,
+        count(*) filter (where hours_before = 0) as signs
+    from waited_hours
+    group by is_click, owner, (sign_hour - hours_before + 24) % 24
+    union all
+    select
+        is_click,
+        owner,
+        'day',
+        extract('isodow' from sent_local) - 1,
+        count(*),
+        count(sign_local)
+    from signs
+    group by is_click, owner, extract('isodow' from sent_local) - 1
+),
+
+-- the people of no known city are one of their own
 people as (
     select
-        counts.customer_id,
-        coalesce(cities.city, '') as city,
-        coalesce(top_categories.category, '') as category
+        counts.*,
+        coalesce(cities.city, '') as city
     from counts
-    left join {{ ref('int_customer_cities') }} as cities on counts.customer_id = cities.customer_id
-    left join top_categories on counts.customer_id = top_categories.customer_id
-    where not counts.is_click
+    -- no category is called like a customer; to say that they are readers would compare every pair of rows
+    left join {{ ref('int_customer_cities') }} as cities on counts.owner = cities.customer_id
 ),
 
 totals as (
-    select
-        'customer' as kind,
-        counts.customer_id as whose,
-        'city' as parent_kind,
-        people.city as parent,
-        counts.messages,
-        counts.signs
-    from counts
-    inner join people on counts.customer_id = people.customer_id
     -- only people with enough signs of their own go on from here
-    where not counts.is_click and counts.signs >= {{ var('best_hour_least_engagements') }}
+    select 'customer' as kind, owner as whose, 'city' as parent_kind, city as parent, messages, signs
+    from people
+    where not is_click and signs >= {{ var('best_hour_least_engagements') }}
     {% for group in groups %}
     union all
-    select
-        '{{ group.kind }}',
-        {{ group.whose }},
-        '{{ group.parent }}',
-        'everyone',
-        sum(counts.messages),
-        sum(counts.signs)
-    from counts
-    inner join people on counts.customer_id = people.customer_id
-    where counts.is_click = {{ group.is_click }}
+    select '{{ group.kind }}', {{ group.whose }}, '{{ group.parent }}', 'everyone', sum(messages), sum(signs)
+    from people
+    where is_click = {{ group.is_click }}
     group by {{ group.whose }}
     {% endfor %}
 ),
 
 owned_cells as (
-    select
-        'customer' as kind,
-        customer_id as whose,
-        circle,
-        place,
-        waits,
-        signs
+    select 'customer' as kind, owner as whose, circle, place, waits, signs
     from cells
     where not is_click
     {% for group in groups %}
     union all
-    select
-        '{{ group.kind }}',
-        {{ group.whose }},
-        cells.circle,
-        cells.place,
-        sum(cells.waits),
-        sum(cells.signs)
+    select '{{ group.kind }}', {{ group.whose }}, cells.circle, cells.place, sum(cells.waits), sum(cells.signs)
     from cells
-    inner join people on cells.customer_id = people.customer_id
+    inner join people on cells.is_click = people.is_click and cells.owner = people.owner
     where cells.is_click = {{ group.is_click }}
     group by {{ group.whose }}, cells.circle, cells.place
     {% endfor %}
 ),
 
-exposed as (
+-- a row a circle, its hours or days as lists: what follows is arithmetic within the row
+circles as (
     select
-        owned_cells.*,
-        totals.parent_kind,
-        totals.parent,
+        owned_cells.kind,
+        owned_cells.whose,
+        owned_cells.circle,
+        any_value(totals.parent_kind) as parent_kind,
+        any_value(totals.parent) as parent,
         -- by day every message is a wait already; by hour those without a sign waited through all hours
-        case owned_cells.circle when 'hour' then totals.messages - totals.signs else 0 end as unanswered
+        any_value(case owned_cells.circle when 'hour' then totals.messages - totals.signs else 0 end) as unanswered,
+        list(owned_cells.place) as places,
+        list(owned_cells.waits) as waits,
+        list(owned_cells.signs) as signs
     from owned_cells
     inner join totals on owned_cells.kind = totals.kind and owned_cells.whose = totals.whose
+    group by owned_cells.kind, owned_cells.whose, owned_cells.circle
 ),
 
-kernel as (
+-- for each place of a circle, how much each other place speaks for it
+weights as (
     select
         'hour' as circle,
-        24 as size,
-        step,
-        exp(-0.5 * power(step / {{ var('best_hour_kernel_hours') }}, 2)) as weight
-    from (select unnest(range(-{{ kernel_reach }}, {{ kernel_reach }} + 1)) as step) as steps
+        here.place,
+        list(
+            exp(-0.5 * power(
+                least(abs(here.place - there.place), 24 - abs(here.place - there.place)) / {{ var('best_hour_kernel_hours') }}, 2
+            )) order by there.place
+        ) as weight
+    from (select unnest(range(24)) as place) as here
+    cross join (select unnest(range(24)) as place) as there
+    group by here.place
     union all
-    select 'day', 7, 0, 1
+    select
+        'day',
+        here.place,
+        list(case when here.place = there.place then 1.0 else 0.0 end order by there.place)
+    from (select unnest(range(7)) as place) as here
+    cross join (select unnest(range(7)) as place) as there
+    group by here.place
+),
+
+kernels as (
+    select circle, list(weight order by place) as weights, count(*) as size
+    from weights
+    group by circle
 ),
 
 {% for level in levels %}
+{% set prior = var('best_hour_prior_messages') if level.parent else 0 %}
 rates_{{ level.name }} as (
     select
-        exposed.kind,
-        exposed.whose,
-        exposed.circle,
-        exposed.place,
-        exposed.signs,
-        {% if level.parent %}
-        exposed.parent_kind,
-        exposed.parent,
-        -- what is left of the parent's rate in an hour in which nothing of theirs but the unanswered waited
-        {{ level.prior }} / (exposed.unanswered + {{ level.prior }}) as parent_share,
-        parents.rate as parent_rate,
-        {% endif %}
-        (exposed.signs {% if level.parent %}+ {{ level.prior }} * parents.rate{% endif %})
-        / (exposed.waits + exposed.unanswered + {{ level.prior }}) as rate
-    from exposed
+        circles.kind,
+        circles.whose,
+        circles.circle,
+        circles.places,
+        list_transform(
+            range(kernels.size),
+            lambda place: (
+                coalesce(circles.signs[list_position(circles.places, place)], 0)
+                {% if level.parent %}+ {{ prior }} * parents.rates[place + 1]{% endif %}
+            )
+            / greatest(
+                coalesce(circles.waits[list_position(circles.places, place)], 0) + circles.unanswered + {{ prior }}, 1
+            )
+        ) as rates
+    from circles
+    inner join kernels on circles.circle = kernels.circle
     {% if level.parent %}
     inner join rates_{{ level.parent }} as parents
-        on exposed.parent_kind = parents.kind
-        and exposed.parent = parents.whose
-        and exposed.circle = parents.circle
-        and exposed.place = parents.place
+        on circles.parent_kind = parents.kind and circles.parent = parents.whose and circles.circle = parents.circle
     {% endif %}
-    where exposed.kind in ({{ level.kinds }})
-),
-
--- the sum of the rates around, each hour without a mark counted by what is left of the parent's; decimals add up to the
--- same in any order: sums of doubles would turn ties at every run
-spread_{{ level.name }} as (
-    select
-        rates.kind,
-        rates.whose,
-        rates.circle,
-        (rates.place + kernel.step + kernel.size) % kernel.size as place,
-        {% if level.parent %}
-        any_value(rates.parent_kind) as parent_kind,
-        any_value(rates.parent) as parent,
-        any_value(rates.parent_share) as parent_share,
-        {% endif %}
-        sum(cast(
-            kernel.weight * (rates.rate {% if level.parent %}- rates.parent_share * rates.parent_rate{% endif %})
-            as decimal(18, 12)
-        )) as score,
-        sum(cast(kernel.weight * rates.signs as decimal(18, 6))) as signs
-    from rates_{{ level.name }} as rates
-    inner join kernel on rates.circle = kernel.circle
-    group by rates.kind, rates.whose, rates.circle, (rates.place + kernel.step + kernel.size) % kernel.size
-),
-
-scores_{{ level.name }} as (
-    select
-        spread.kind,
-        spread.whose,
-        spread.circle,
-        spread.place,
-        spread.signs,
-        cast(spread.score as double) {% if level.parent %}+ spread.parent_share * parents.score{% endif %} as score
-    from spread_{{ level.name }} as spread
-    {% if level.parent %}
-    inner join scores_{{ level.parent }} as parents
-        on spread.parent_kind = parents.kind
-        and spread.parent = parents.whose
-        and spread.circle = parents.circle
-        and spread.place = parents.place
-    {% endif %}
+    where circles.kind in ({{ level.kinds }})
 ),
 {% endfor %}
 
-scores as (
+rates as (
     {% for level in levels %}
-    select * from scores_{{ level.name }}
+    select * from rates_{{ level.name }}
     {% if not loop.last %}union all{% endif %}
     {% endfor %}
 ),
 
--- at the same rate the hour with more signs around it
-ranked as (
+scores as (
     select
-        *,
-        struct_pack(score := -round(score, 9), signs := -signs, place := place) as rank
-    from scores
+        rates.kind,
+        rates.whose,
+        rates.circle,
+        list_transform(
+            range(kernels.size),
+            -- a day on which nobody wrote to them is not their day; an hour is known by those around it
+            lambda place: case
+                when rates.circle = 'hour' or list_contains(rates.places, place)
+                    then list_inner_product(rates.rates, kernels.weights[place + 1])
+                else -1
+            end
+        ) as scores
+    from rates
+    inner join kernels on rates.circle = kernels.circle
 ),
 
 best as (
     select
         kind,
         whose,
-        min_by(place, rank) filter (where circle = 'day') as best_day,
-        min_by(place, rank) filter (where circle = 'hour') as best_hour
-    from ranked
+        any_value(list_position(scores, list_max(scores)) - 1) filter (where circle = 'day') as best_day,
+        any_value(list_position(scores, list_max(scores)) - 1) filter (where circle = 'hour') as best_hour
+    from scores
     group by kind, whose
 )
 
 select
     best.kind,
     best.whose,
-    ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'][cast(best.best_day as integer) + 1]
-    || ' '
-    || lpad(cast(best.best_hour as varchar), 2, '0') as best_hour,
+    ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'][best.best_day + 1] || ' ' || lpad(cast(best.best_hour as varchar), 2, '0')
+        as best_hour,
     cast(totals.signs as integer) as evidence,
     cast(totals.messages as integer) as messages
 from best
