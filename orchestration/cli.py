@@ -297,14 +297,15 @@ def segments() -> None:
 
 @segments.command(name="list")
 def list_segments() -> None:
-    """Every segment with its size."""
+    """Every segment with its size, and why a dormant one has none."""
     settings = _settings()
     with _plain_errors(), open_published(settings.published_path) as connection:
         rows = connection.execute(
-            "select key, size, owner, description from marts.segments order by key"
+            "select key, size, owner, description, dormant_reason from marts.segments order by key"
         ).fetchall()
-    for key, size, owner, description in rows:
-        click.echo(f"{key:24} {size:>8,}  {owner:12} {description}")
+    for key, size, owner, description, dormant_reason in rows:
+        dormant = f" (dormant: {dormant_reason})" if dormant_reason else ""
+        click.echo(f"{key:26} {size:>8,}  {owner:12} {description}{dormant}")
 
 
 @segments.command(name="show")
@@ -315,7 +316,7 @@ def show_segment(key: str, limit: int) -> None:
     settings = _settings()
     with _plain_errors(), open_published(settings.published_path) as connection:
         found = connection.execute(
-            "select description, size from marts.segments where key = ?", [key]
+            "select description, size, dormant_reason from marts.segments where key = ?", [key]
         ).fetchone()
         if found is None:
             known = ", ".join(
@@ -336,6 +337,8 @@ def show_segment(key: str, limit: int) -> None:
             [key, limit],
         ).fetchall()
     click.echo(f"{key}: {found[0]}. {found[1]:,} people.")
+    if found[2]:
+        click.echo(f"  dormant: {found[2]}")
     for customer, name, city, entered, context in rows:
         since = f"{entered:%d %b %Y %H:%M}"
         click.echo(

@@ -105,7 +105,7 @@ def lay_out_segment(
         raise ScaffoldError(f"there is a segment {key!r} already: see {model.name}")
     row = io.StringIO()
     csv.writer(row, lineterminator="\n").writerow(
-        [key, key.replace("_", " ").capitalize(), owner, "false", description]
+        [key, key.replace("_", " ").capitalize(), owner, "false", description, ""]
     )
     words = {"key": key, "owner": owner, "description": description}
     written = {

@@ -58,3 +58,22 @@ def test_an_empty_company_has_nobody_and_sends_nothing(build, empty_warehouse):
         ):
             assert connection.execute(f"select count(*) from {table}").fetchone() == (0,), table
         assert connection.execute("select sum(size) from marts.segments").fetchone() == (0,)
+
+
+def test_without_any_source_the_segments_that_rest_on_one_are_dormant_and_say_why(
+    build, empty_warehouse
+):
+    assert build.bad == {}
+    with duckdb.connect(str(empty_warehouse), read_only=True) as connection:
+        found = connection.execute(
+            """
+            select segments.key, segments.status, segments.dormant_reason
+            from marts.segments as segments
+            where (segments.status = 'dormant') <> (segments.key in (select segment_key from seeds.segment_needs))
+                or (segments.status = 'dormant') <> (segments.dormant_reason is not null)
+            """
+        ).fetchall()
+        assert found == []
+        assert connection.execute(
+            "select dormant_reason from marts.segments where key = 'uninstalled'"
+        ).fetchone() == ("The GA4 export has no app stream",)

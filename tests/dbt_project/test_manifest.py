@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,14 @@ def listed_in(model: str, variable: str) -> list[str]:
     listing = re.search(rf"set {variable} = \[(.*?)\]", path.read_text("utf-8"), re.DOTALL)
     assert listing, f"{model} has no list {variable}"
     return re.findall(r"'(\w+)'", listing.group(1))
+
+
+def listed_in_mapping(model: str, variable: str) -> list[str]:
+    """The keys of a `{% set variable = {...} %}` mapping of a model."""
+    (path,) = MODELS.rglob(f"{model}.sql")
+    mapping = re.search(rf"set {variable} = {{(.*?)}} %}}", path.read_text("utf-8"), re.DOTALL)
+    assert mapping, f"{model} has no mapping {variable}"
+    return re.findall(r"'(\w+)':", mapping.group(1))
 
 
 def layer_of(node: dict[str, Any]) -> str:
@@ -201,6 +210,48 @@ def test_every_segment_and_journey_has_the_owner_of_its_catalogue_and_a_unit_tes
         )
         assert node["config"]["meta"].get("owner") == row["owner"], node["name"]
         assert node["name"] in tested, f"{node['name']} has no unit test"
+
+
+def test_every_source_a_segment_needs_is_one_that_is_looked_at():
+    sources = listed_in_mapping("segments", "sources")
+    needed = {row["needs"] for row in seed_rows("segment_needs")}
+    assert needed == set(sources)
+
+
+def test_a_segment_that_expires_does_so_on_a_day():
+    for row in seed_rows("segment_catalogue"):
+        assert not row["expires_on"] or date.fromisoformat(row["expires_on"]), row["segment_key"]
+
+
+def test_families_of_segments_have_one_for_every_group_of_their_seed():
+    keys = {row["segment_key"] for row in seed_rows("segment_catalogue")}
+    acquisitions = {row["acquisition"] for row in seed_rows("acquisition_groups")}
+    clusters = {row["city_cluster"] for row in seed_rows("city_clusters")}
+    family = {key for key in keys if key.startswith("acquisition_")}
+    # how they introduced themselves, beside where the first visit came from
+    assert family == {f"acquisition_{name}" for name in acquisitions} | {"acquisition_lead_form"}
+    family = {key for key in keys if key.startswith("city_cluster_")}
+    assert family == {f"city_cluster_{name}" for name in clusters}
+
+
+def test_every_channel_group_belongs_to_an_acquisition():
+    macro = (PROJECT / "macros" / "channel_group.sql").read_text("utf-8")
+    groups = set(re.findall(r"(?:then|else) '([\w -]+)'", macro))
+    assert "Direct" in groups
+    assert "Unassigned" in groups
+    assert groups == {row["channel_group"] for row in seed_rows("acquisition_groups")}
+
+
+def test_no_fatigue_tier_recommends_more_than_the_cap_allows():
+    (week,) = (row for row in seed_rows("caps") if row["cap_key"] == "cap_week")
+    for row in seed_rows("fatigue_tiers"):
+        assert 0 <= int(row["weekly_cap"]) <= int(week["max_messages"]), row["volume_tier"]
+
+
+def test_zones_are_looked_up_by_the_one_spelling_of_a_city():
+    cities = {row["city"].lower() for row in seed_rows("city_clusters")}
+    for row in seed_rows("zone_priorities"):
+        assert row["place"] in cities or re.fullmatch(r"\d{6}", row["place"]), row["place"]
 
 
 def test_every_journey_has_steps_numbered_from_one():

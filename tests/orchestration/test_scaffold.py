@@ -48,6 +48,7 @@ def test_a_new_segment_is_in_every_place_a_segment_is(project: Path) -> None:
         row = list(csv.DictReader(file))[-1]
     assert row["segment_key"] == "pune_sellers"
     assert row["description"] == "Sellers in Pune, it’s new"
+    assert row["expires_on"] == ""
     listing = (project / "models/intermediate/segments/int_segment_matches.sql").read_text()
     assert "    'pune_sellers',\n] %}" in listing
 

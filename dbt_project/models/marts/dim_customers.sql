@@ -5,7 +5,11 @@ customers as (
 ),
 
 cities as (
-    select * from {{ ref('city_clusters') }}
+    select * from {{ ref('int_customer_cities') }}
+),
+
+best_hours as (
+    select * from {{ ref('int_best_hours') }}
 ),
 
 -- the address a message would go to: two of equal standing are told apart as reachable_channel does
@@ -58,8 +62,7 @@ payouts as (
 quotes as (
     select
         customer_id,
-        max(created_at) as last_quote_at,
-        max_by(city_raw, created_at) as last_city
+        max(created_at) as last_quote_at
     from {{ ref('int_quotes') }}
     where customer_id is not null
     group by customer_id
@@ -160,8 +163,9 @@ assembled as (
         customers.display_name,
         addresses.phone,
         addresses.email,
-        coalesce(cities.city, customers.city_raw, quotes.last_city) as city,
+        cities.city,
         cities.city_cluster,
+        cities.zone_priority,
         languages.language,
         customers.first_seen_at,
         customers.first_known_at,
@@ -177,10 +181,16 @@ assembled as (
         customers.last_activity_at,
         quotes.last_quote_at,
         open_checkouts.last_open_checkout_at,
+        coalesce(own_hours.best_hour, city_hours.best_hour, common_hours.best_hour, '{{ var("best_hour_default") }}') as best_hour,
+        coalesce(own_hours.kind, city_hours.kind, common_hours.kind, 'default') as best_hour_basis,
+        coalesce(own_hours.evidence, city_hours.evidence, common_hours.evidence, 0) as best_hour_evidence,
         affinities.top_category,
         affinities.top_brand,
         price_bands.price_band,
         rfm.rfm_segment,
+        tiers.volume_tier,
+        coalesce(icp.icp_score, 0) as icp_score,
+        icp.icp_fit_since is not null as is_icp_fit,
         future.probability_alive,
         future.expected_orders,
         future.expected_value,
@@ -215,7 +225,12 @@ assembled as (
     left join sessions on customers.customer_id = sessions.customer_id
     left join reachable on customers.customer_id = reachable.customer_id
     left join consent on customers.customer_id = consent.customer_id
-    left join cities on lower(coalesce(customers.city_raw, quotes.last_city)) = cities.spelling
+    left join cities on customers.customer_id = cities.customer_id
+    left join best_hours as own_hours on own_hours.kind = 'customer' and customers.customer_id = own_hours.whose
+    left join best_hours as city_hours on city_hours.kind = 'city' and cities.city = city_hours.whose
+    left join best_hours as common_hours on common_hours.kind = 'everyone'
+    left join {{ ref('int_volume_tiers') }} as tiers on customers.customer_id = tiers.customer_id
+    left join {{ ref('int_icp_scores') }} as icp on customers.customer_id = icp.customer_id
 )
 
 select
@@ -225,6 +240,7 @@ select
     email,
     city,
     city_cluster,
+    zone_priority,
     language,
     first_seen_at,
     first_known_at,
@@ -274,11 +290,16 @@ select
     last_activity_at,
     last_quote_at,
     last_open_checkout_at,
-    cast(null as varchar) as best_hour,
+    best_hour,
+    best_hour_basis,
+    best_hour_evidence,
     top_category,
     top_brand,
     price_band,
     rfm_segment,
+    volume_tier,
+    icp_score,
+    is_icp_fit,
     probability_alive,
     expected_orders,
     expected_value,

@@ -11,7 +11,7 @@ matches as (
     select distinct matches.customer_id
     from {{ ref('int_segment_matches') }} as matches
     inner join {{ ref('segment_catalogue') }} as catalogue on matches.segment_key = catalogue.segment_key
-    where not catalogue.is_trait
+    where not catalogue.is_trait and not {{ has_expired('catalogue.expires_on') }}
 ),
 
 entries as (

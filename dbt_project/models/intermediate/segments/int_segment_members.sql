@@ -1,5 +1,5 @@
 {# Every segment's members. Segments that look at the other segments stand here, all others in int_segment_matches.
-   Test users are in no segment: a segment is what a marketer counts. #}
+   Test users are in no segment: a segment is what a marketer counts. An expired one has nobody. #}
 {% set segments = [
     'silent',
 ] %}
@@ -31,4 +31,5 @@ select
     members.context
 from members
 inner join {{ ref('int_customers') }} as customers on members.customer_id = customers.customer_id
-where not customers.is_test and customers.deleted_at is null
+inner join {{ ref('segment_catalogue') }} as catalogue on members.segment_key = catalogue.segment_key
+where not customers.is_test and customers.deleted_at is null and not {{ has_expired('catalogue.expires_on') }}

@@ -1,0 +1,2 @@
+{# First came from nowhere we know of: typed, bookmarked or opened the app. #}
+{{ acquisition_segment('direct') }}

@@ -1,0 +1,2 @@
+{# First came from an e-mail. #}
+{{ acquisition_segment('email') }}

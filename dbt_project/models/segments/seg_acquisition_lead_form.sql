@@ -1,0 +1,29 @@
+{# Told us who they are in a lead form before they did it any other way. Which channel brought them to the form is another
+   segment of the family. #}
+with
+
+introductions as (
+    select
+        customer_id,
+        activity,
+        occurred_at,
+        detail,
+        entity_id
+    from {{ ref('int_activities') }}
+    where activity in ('signed_up', 'lead_created')
+),
+
+first_introductions as (
+    select *
+    from introductions
+    -- the account of the same moment was made by the form
+    qualify row_number() over (partition by customer_id order by occurred_at, activity, entity_id) = 1
+)
+
+select
+    'acquisition_lead_form' as segment_key,
+    customer_id,
+    occurred_at as entered_at,
+    cast(to_json(struct_pack(form := detail, contact_id := entity_id)) as varchar) as context
+from first_introductions
+where activity = 'lead_created' and detail in ('{{ var("lead_form_sources") | join("', '") }}')

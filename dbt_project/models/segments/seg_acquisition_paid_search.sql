@@ -1,0 +1,2 @@
+{# First came from an advertisement of a search engine. #}
+{{ acquisition_segment('paid_search') }}

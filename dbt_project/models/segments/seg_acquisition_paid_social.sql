@@ -1,0 +1,2 @@
+{# First came from an advertisement on a social network. #}
+{{ acquisition_segment('paid_social') }}
