@@ -37,6 +37,10 @@ class ErasedIndex:
         self._entries = {kind: dict(found) for kind, found in entries.items()}
         self._keep = keep
 
+    def knows(self, kind: str) -> bool:
+        """Say whether any identifier of a kind was erased."""
+        return bool(self._entries.get(Kind(kind)))
+
     def find(self, kind: str, values: Iterable[str]) -> dict[str, datetime]:
         """Return the values that belong to erased people, with when the erasure was asked for."""
         wanted = Kind(kind)

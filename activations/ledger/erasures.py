@@ -386,14 +386,15 @@ def _conditions(
             yield rejects, rejects.c.body.contains(told, autoescape=True)
 
 
-def read_audience_payloads(connection: Connection, customers: Sequence[str]) -> list[str]:
-    """Return what was told to audience destinations about some customers."""
+def read_audience_payloads(
+    connection: Connection, customers: Sequence[str], *, of_others: bool
+) -> list[str]:
+    """Return what was told to audience destinations about some customers, or about everybody else."""
+    mine = audience_members.c.member_key.in_(customers)
     return sorted(
         set(
             connection.scalars(
-                select(audience_members.c.payload).where(
-                    audience_members.c.member_key.in_(customers)
-                )
+                select(audience_members.c.payload).where(sa.not_(mine) if of_others else mine)
             )
         )
     )

@@ -778,10 +778,12 @@ class Ledger:
         with self._database.write() as connection:
             return erasures.delete_person(connection, person)
 
-    def read_audience_payloads_of(self, customers: Sequence[str]) -> list[str]:
-        """Return what audience destinations were told about some customers and keep."""
+    def read_audience_payloads_of(
+        self, customers: Sequence[str], *, of_others: bool = False
+    ) -> list[str]:
+        """Return what audience destinations were told about some customers, or about everybody else."""
         with self._database.read() as connection:
-            return erasures.read_audience_payloads(connection, customers)
+            return erasures.read_audience_payloads(connection, customers, of_others=of_others)
 
     def erased_index(self) -> ErasedIndex | None:
         """Return who was erased, for landing; None when nobody was.

@@ -35,6 +35,8 @@ from data_contracts.models import Contract
 from data_contracts.validator import ContractResult, validate_all, warm_up
 from orchestration.demo.world import AdvanceReport
 from orchestration.lib.dbt import DbtProject, NodeResult
+from orchestration.lib.erasure import carry_out
+from orchestration.lib.erasure_key import open_ledger
 from orchestration.lib.ledger_pull import load_ledger
 from orchestration.lib.outside import Outside, open_outside, play_demo
 from orchestration.lib.settings import Settings
@@ -114,7 +116,7 @@ def open_run(settings: Settings, outside: Outside | None = None) -> Iterator[Run
     # The import of Great Expectations takes many seconds; sources are read meanwhile.
     warm_up()
     with ExitStack() as stack:
-        ledger = Ledger(settings.ledger_url)
+        ledger = open_ledger(settings)
         stack.callback(ledger.close)
         yield Run(
             settings=settings,
@@ -122,6 +124,11 @@ def open_run(settings: Settings, outside: Outside | None = None) -> Iterator[Run
             ledger=ledger,
             dbt=DbtProject(warehouse=settings.warehouse_path, target=settings.home / "dbt"),
         )
+
+
+def finish_erasures(run: Run) -> None:
+    """Do what is left of erasures that a kill or a provider's failure left open, before anything is pulled."""
+    carry_out(run.outside.settings, run.ledger, now=datetime.now(UTC), say=run.say)
 
 
 # Pull ---------------------------------------------------------------------------------------
@@ -144,6 +151,7 @@ def pull_source(run: Run, source: str, as_of: datetime) -> list[PullResult]:
             return load_ledger(connection, run.ledger)
     settings, report = play_demo(run.outside, as_of)
     run.demo_report = report or run.demo_report
+    erased = run.ledger.erased_index()
     with run.connect() as connection:
         if source == "ga4":
             return ga4.pull(
@@ -152,6 +160,7 @@ def pull_source(run: Run, source: str, as_of: datetime) -> list[PullResult]:
                     uri=settings.ga4_export_uri, endpoint=settings.ga4_bigquery_endpoint or None
                 ),
                 as_of=as_of,
+                erased=erased,
             )
         if source == "admin":
             return admin.pull(
@@ -160,6 +169,7 @@ def pull_source(run: Run, source: str, as_of: datetime) -> list[PullResult]:
                     url=settings.admin_database_url, tenant_timezone=settings.tenant_timezone
                 ),
                 as_of=as_of,
+                erased=erased,
             )
         if source == "crm":
             return crm.pull(
@@ -168,6 +178,7 @@ def pull_source(run: Run, source: str, as_of: datetime) -> list[PullResult]:
                     settings.crm_source_uri, access_token=settings.hubspot_access_token or None
                 ),
                 as_of=as_of,
+                erased=erased,
             )
     raise ValueError(f"pull_source has no branch for {source!r}")
 
