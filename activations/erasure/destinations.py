@@ -252,7 +252,7 @@ def _failed(outcome: SendOutcome, *, taken: int) -> Answered:
     step = (
         "the next run tries again; or run `lifecycle erase` again"
         if outcome.outcome in (OutcomeClass.RETRY, OutcomeClass.UNKNOWN, OutcomeClass.HOLD)
-        else f"{said.partition(': ')[2] or said}, then run `lifecycle erase` again"
+        else f"{said}; then run `lifecycle erase` again"
     )
     return Answered(
         is_done=False, detail=f"{outcome.error_code}: {said}", next_step=step, calls=taken

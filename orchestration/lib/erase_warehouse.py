@@ -248,7 +248,10 @@ class PersonRows:
         rows += [
             [Kind.EMAIL.value, fold_email(each) or each] for each in self.person.of(Kind.EMAIL)
         ]
-        connection.executemany("insert into _needle values (?, ?)", rows)
+        connection.execute(
+            "insert into _needle select unnest($kinds), unnest($values)",
+            {"kinds": [row[0] for row in rows], "values": [row[1] for row in rows]},
+        )
         if _has_table(connection, "intermediate", "int_phones"):
             connection.execute(
                 "insert into _needle select 'phone', phone_raw from intermediate.int_phones"

@@ -226,11 +226,12 @@ def _write_values(
     connection: duckdb.DuckDBPyConnection, name: str, values: Mapping[str, datetime]
 ) -> None:
     connection.execute(
-        f"create or replace temp table {name} (value varchar, erased_at timestamptz)"
-    )
-    connection.executemany(
-        f"insert into {name} values (?, ?)",
-        [[value, at.astimezone(UTC)] for value, at in values.items()],
+        f"create or replace temp table {name} as"
+        " select unnest($values) as value, unnest($moments) as erased_at",
+        {
+            "values": list(values),
+            "moments": [moment.astimezone(UTC) for moment in values.values()],
+        },
     )
 
 
