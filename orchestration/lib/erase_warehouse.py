@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 
 from activations.erasure import ErasedIndex, Kind, Person
-from activations.erasure.identifiers import fold_email
+from activations.erasure.identifiers import fold_email, read_phone
 from data_contracts.history import lower_history
 from orchestration.lib.settings import Settings
 from orchestration.lib.warehouse import open_warehouse, publish
@@ -34,7 +34,9 @@ _ID_TYPES = {
     "email": Kind.EMAIL,
     "ga_pseudo": Kind.DEVICE,
 }
+# Needles that are no identifiers of a person's own: a message's key, and an app's address.
 _INTENT = "intent"
+_PUSH = "push"
 # Column name → kinds of needle it may hold.
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "customer_id": (Kind.CUSTOMER,),
@@ -46,10 +48,10 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "quote_id": (Kind.QUOTE,),
     "message_id": (Kind.MESSAGE,),
     "intent_key": (_INTENT,),
-    "moment_key": (_INTENT,),
     "user_pseudo_id": (Kind.DEVICE,),
     "ga_client_id": (Kind.DEVICE,),
-    "address": (Kind.PHONE, Kind.EMAIL),
+    # An app without a token is addressed by its customer.
+    "address": (Kind.PHONE, Kind.EMAIL, Kind.CUSTOMER, _PUSH),
     "to_address": (Kind.PHONE, Kind.EMAIL),
     "phone": (Kind.PHONE,),
     "phone_raw": (Kind.PHONE,),
@@ -122,9 +124,9 @@ def _find_customer(connection: duckdb.DuckDBPyConnection, wanted: str) -> str:
         where customer_id is not null
             and (customer_id = $text or id_value = $text or (id_type = 'email' and id_value = $email))
         union
-        select distinct customer_id from intermediate.int_addresses where lower(address) = lower($text)
+        select distinct customer_id from intermediate.int_addresses where address in (lower($text), $phone)
         """,
-        {"text": text, "email": fold_email(text) or text},
+        {"text": text, "email": fold_email(text) or text, "phone": read_phone(text) or text},
     ).fetchall()
     if not rows:
         raise UnknownCustomerError(
@@ -257,11 +259,22 @@ class PersonRows:
                 "insert into _needle select 'phone', phone_raw from intermediate.int_phones"
                 " where phone_e164 in (select value from _needle where kind = 'phone')"
             )
-        if _has_table(connection, "raw", "ledger_intents"):
+        if _has_table(connection, "intermediate", "int_addresses"):
             connection.execute(
-                f"insert into _needle select '{_INTENT}', intent_key from raw.ledger_intents"
+                f"insert into _needle select '{_PUSH}', address from intermediate.int_addresses"
+                f" where address_kind = 'push' and {_one_of('customer_id', (Kind.CUSTOMER,))}"
+            )
+        # Some tables know a message by its key alone.
+        for schema, table in connection.execute(
+            "select schema_name, table_name from duckdb_columns()"
+            " inner join duckdb_tables() using (database_name, schema_name, table_name)"
+            " where database_name = current_database() and not duckdb_tables.temporary"
+            " and column_name in ('customer_id', 'intent_key')"
+            " group by 1, 2 having count(*) = 2"
+        ).fetchall():
+            connection.execute(
+                f"insert into _needle select '{_INTENT}', intent_key from {quote(schema)}.{quote(table)}"
                 f" where {_one_of('customer_id', (Kind.CUSTOMER,))}"
-                f" or {_one_of('address', (Kind.PHONE, Kind.EMAIL))}"
             )
 
     def _by_columns(self, schema: str, table: str) -> str | None:
@@ -284,6 +297,9 @@ class PersonRows:
             # A device, a dot and the session's number.
             device = "regexp_replace(session_key, '[.][^.]*$', '')"
             parts.append(_one_of(device, (Kind.DEVICE,)))
+        if "moment_key" in columns:
+            # A journey, an entry and a customer.
+            parts.append(_one_of("split_part(moment_key, '|', 3)", (Kind.CUSTOMER,)))
         if "row_key" in columns:
             # A refused message is keyed by its intent, a refused member `<audience>:<customer>`.
             parts.append(_one_of("row_key", (_INTENT,)))

@@ -25,9 +25,7 @@ def _ensure_key(settings: Settings) -> None:
         return
     settings.home.mkdir(parents=True, exist_ok=True)
     try:
-        descriptor = os.open(
-            settings.home / KEY_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
-        )
+        descriptor = os.open(settings.home / KEY_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return  # another process was faster
     with os.fdopen(descriptor, "w", encoding="utf-8") as handle:

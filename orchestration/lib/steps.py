@@ -7,6 +7,7 @@ what depends on what. The order of a run is written in the assets' dependencies,
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,6 +44,8 @@ from orchestration.lib.settings import Settings
 from orchestration.lib.warehouse import open_warehouse, publish
 from orchestration.sources import admin, crm, ga4
 from orchestration.sources.landing import PullResult
+
+_log = logging.getLogger(__name__)
 
 # A run this far behind real time decides about the past: production tells nobody.
 LATE_RUN = timedelta(hours=2)
@@ -127,8 +130,19 @@ def open_run(settings: Settings, outside: Outside | None = None) -> Iterator[Run
 
 
 def finish_erasures(run: Run) -> None:
-    """Do what is left of erasures that a kill or a provider's failure left open, before anything is pulled."""
-    carry_out(run.outside.settings, run.ledger, now=datetime.now(UTC), say=run.say)
+    """Do what is left of erasures that a kill or a provider's failure left open, before anything is pulled.
+
+    A run that only decides does it too: it tells nobody anything, it has people forgotten.
+    """
+    for erasure in carry_out(run.outside.settings, run.ledger, now=datetime.now(UTC), say=run.say):
+        for step in erasure.steps:
+            if step.status == "failed":
+                _log.warning(
+                    "erasure %s is not finished at %s: %s",
+                    erasure.erasure_id,
+                    step.system,
+                    step.detail,
+                )
 
 
 # Pull ---------------------------------------------------------------------------------------

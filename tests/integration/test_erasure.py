@@ -41,8 +41,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-# People with an account, a phone and a mail of their own, a device, a sale, and a name nobody else has; those we wrote
-# to come first.
+# People with an account, a phone and a mail of their own, a device and an order; those we wrote to come first.
 CANDIDATES = """
 select customers.customer_id
 from marts.dim_customers as customers
@@ -54,13 +53,8 @@ inner join (
 left join (
     select customer_id, count(*) as written from marts.messages where tool = 'own' group by 1
 ) as messages using (customer_id)
-where customers.display_name like '% %' and customers.completed_orders > 0
+where customers.display_name like '% %' and customers.orders > 0
     and customers.phone is not null and customers.email is not null
-    and not exists (
-        select 1 from raw.admin_users as namesakes
-        where lower(namesakes.name) = lower(customers.display_name)
-        group by lower(namesakes.name) having count(*) > 1
-    )
 order by messages.written desc nulls last, known.kinds desc, 1
 """
 FAMILIES = """
@@ -110,11 +104,22 @@ def _person(home: Home, customer: str) -> tuple[Person, str]:
         name = connection.execute(
             "select display_name from marts.dim_customers where customer_id = ?", [customer]
         ).fetchone()
+        namesakes = (
+            connection.execute(
+                "select 1 from marts.dim_customers where customer_id <> ?"
+                " and contains(lower(display_name), lower(?)) limit 1",
+                [customer, name[0]],
+            ).fetchone()
+            if name
+            else None
+        )
         orders = connection.execute(
             "select order_id from marts.fct_orders where customer_id = ?", [customer]
         ).fetchall()
     assert name is not None
-    return person.plus({Kind.ORDER: [row[0] for row in orders]}), name[0]
+    # A name somebody else has stays where it is theirs.
+    known_as = person.of(Kind.CUSTOMER)[0] if namesakes else name[0]
+    return person.plus({Kind.ORDER: [row[0] for row in orders]}), known_as
 
 
 def _needles(person: Person, name: str) -> set[str]:
