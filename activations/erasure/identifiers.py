@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -25,8 +24,8 @@ SHORTEST_KEY = 32
 # Digits at the end of a phone, the same in every spelling of it.
 TAIL_DIGITS = 6
 _DEFAULT_REGION = "IN"
-_PLAIN_PHONE = re.compile(r"[\d\s()./+-]*", re.ASCII)
-_FLOAT_ENDING = re.compile(r"\.0$")
+_SEPARATORS = str.maketrans("", "", " \t\u00a0()./+-")
+_FLOAT_ENDING = ".0"
 _GMAIL = ("gmail.com", "googlemail.com")
 
 
@@ -75,7 +74,7 @@ def fold_email(text: str) -> str | None:
 def read_phone(text: str) -> str | None:
     """Return a phone in any spelling as E.164, a number without country code as Indian; None for what is none."""
     try:
-        number = phonenumbers.parse(_FLOAT_ENDING.sub("", text.strip()), _DEFAULT_REGION)
+        number = phonenumbers.parse(text.strip().removesuffix(_FLOAT_ENDING), _DEFAULT_REGION)
     except phonenumbers.NumberParseException:
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
@@ -83,11 +82,10 @@ def read_phone(text: str) -> str | None:
 
 def phone_tail(text: str) -> str | None:
     """Return the last digits of a phone, or None where only parsing can tell (letters, other scripts, too short)."""
-    text = _FLOAT_ENDING.sub("", text.strip())
-    if not _PLAIN_PHONE.fullmatch(text):
+    digits = text.strip().removesuffix(_FLOAT_ENDING).translate(_SEPARATORS)
+    if len(digits) < TAIL_DIGITS or not (digits.isascii() and digits.isdigit()):
         return None
-    digits = "".join(filter(str.isdigit, text))
-    return digits[-TAIL_DIGITS:] if len(digits) >= TAIL_DIGITS else None
+    return digits[-TAIL_DIGITS:]
 
 
 def normalise(kind: Kind, text: str) -> str | None:
@@ -122,8 +120,16 @@ class KeyedHash:
 
     def of(self, kind: Kind, normalised: str) -> str:
         """Return the hash of an identifier that is in its one spelling, as lower-case hex."""
-        text = f"{kind.value}:{normalised}".encode()
-        return hashlib.blake2b(text, digest_size=32, key=self._key).hexdigest()
+        return self.of_kind(kind)(normalised)
+
+    def of_kind(self, kind: Kind) -> Callable[[str], str]:
+        """Return the function that hashes identifiers of one kind, for many of them."""
+        key, prefix, blake2b = self._key, f"{kind.value}:".encode(), hashlib.blake2b
+
+        def digest(normalised: str) -> str:
+            return blake2b(prefix + normalised.encode(), digest_size=32, key=key).hexdigest()
+
+        return digest
 
     @property
     def check(self) -> str:

@@ -49,14 +49,14 @@ class ErasedIndex:
             return {}
         tails = self._entries.get(Kind.PHONE_TAIL, {}) if wanted is Kind.PHONE else None
         found: dict[str, datetime] = {}
-        of = self._keyed.of
+        of, tail_of = self._keyed.of_kind(wanted), self._keyed.of_kind(Kind.PHONE_TAIL)
         for value in values:
             if tails is not None:
                 tail = phone_tail(value)
-                if tail is not None and of(Kind.PHONE_TAIL, tail) not in tails:
+                if tail is not None and tail_of(tail) not in tails:
                     continue
             normalised = normalise(wanted, value)
-            at = None if normalised is None else known.get(of(wanted, normalised))
+            at = None if normalised is None else known.get(of(normalised))
             if at is not None:
                 found[value] = at
         return found

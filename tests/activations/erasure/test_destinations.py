@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import requests
@@ -116,7 +117,7 @@ def test_a_failure_names_the_next_step_and_nobody(
 
 
 def test_the_sandbox_refuses_what_sendgrid_refuses(sandbox: RunningSandbox) -> None:
-    def ask(body: object, key: str = "sandbox-sendgrid-key") -> int:
+    def ask(body: dict[str, Any], key: str = "sandbox-sendgrid-key") -> int:
         return requests.post(
             f"{sandbox.base_url}/v3/recipients/erasejob",
             json=body,
