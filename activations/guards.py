@@ -46,6 +46,7 @@ class ClaimFacts:
         not_before: When a retry is allowed, or None.
         attempts: Claims made so far.
         last_claimed_at: When the last of them was made.
+        erased_at: When whoever had the address asked to be forgotten, or None.
     """
 
     statements: Sequence[ConsentStatement] = field(default=(), repr=False)
@@ -56,6 +57,7 @@ class ClaimFacts:
     not_before: datetime | None = None
     attempts: int = 0
     last_claimed_at: datetime | None = None
+    erased_at: datetime | None = None
 
 
 def plan_claim(
@@ -94,6 +96,8 @@ def plan_claim(
         return Refusal(intent_key=key, outcome=Outcome.HELD, reason=Reason.KILL_SWITCH)
     if facts.has_exited:
         return _skip(key, Reason.EXITED)
+    if is_erased(facts.erased_at, facts.statements, consent_at=row.consent_at):
+        return _skip(key, Reason.SUPPRESSED)
     if is_opted_out(intent.purpose, facts.statements, consent_at=row.consent_at):
         return _skip(key, Reason.CONSENT_WITHDRAWN)
     if is_suppressed(intent.purpose, facts.suppressions, now=now):
@@ -146,6 +150,28 @@ def is_opted_out(
     if latest is None or not latest[1]:
         return False
     return consent_at is None or consent_at <= latest[0]
+
+
+def is_erased(
+    erased_at: datetime | None,
+    statements: Iterable[ConsentStatement],
+    *,
+    consent_at: datetime | None = None,
+) -> bool:
+    """Say whether an address is closed because its owner asked to be forgotten and never opted in since.
+
+    Args:
+        erased_at: When the owner asked, None when nobody did.
+        statements: Statements of the address on one channel, in any order.
+        consent_at: Instant of an opt-in known from elsewhere, or None.
+    """
+    if erased_at is None:
+        return False
+    if consent_at is not None and consent_at > erased_at:
+        return False
+    return not any(
+        statement.status == "opt_in" and statement.stated_at > erased_at for statement in statements
+    )
 
 
 def is_suppressed(purpose: str, suppressions: Iterable[Suppression], *, now: datetime) -> bool:

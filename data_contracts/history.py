@@ -145,6 +145,21 @@ def forget_history(connection: duckdb.DuckDBPyConnection, contract: str) -> int:
     return int(row[0]) if row else 0
 
 
+def lower_history(connection: duckdb.DuckDBPyConnection, contract: str, rows: int) -> None:
+    """Tells a table's past as if some rows had never been there: an erasure is no loss of data.
+
+    Args:
+        connection: open for writing.
+        contract: the table, such as `raw.admin_users`.
+        rows: how many were deleted on purpose.
+    """
+    connection.execute(
+        "update state.contract_metrics set value = greatest(value - ?, 0) "
+        "where contract = ? and metric in (?, ?)",
+        [rows, contract, ROWS, ROWS_UNUSUAL],
+    )
+
+
 def values_of(history: Iterable[Metric], metric: str, *, as_of: datetime) -> Sequence[float]:
     """Returns the values of one metric in the window before `as_of`, oldest first."""
     return [

@@ -25,6 +25,7 @@ from orchestration.lib.warehouse import (
 )
 
 if TYPE_CHECKING:
+    from activations.ledger import Erasure, Ledger
     from orchestration.lib.steps import Run
     from orchestration.lib.ticks import TickResult
 
@@ -62,13 +63,15 @@ def _settings() -> Settings:
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def _plain_errors(also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn what a person can act on into one line; everything else keeps its trace."""
+    from activations.errors import ActivationError
     from orchestration.lib.why import UnknownCustomerError
 
+    plain = (WarehouseMissingError, WarehouseBusyError, UnknownCustomerError, ActivationError)
     try:
         yield
-    except (WarehouseMissingError, WarehouseBusyError, UnknownCustomerError) as error:
+    except (*plain, *also) as error:
         click.echo(str(error), err=True)
         sys.exit(EXIT_FAILED)
 
@@ -381,11 +384,95 @@ def why(customer: str, journey: str | None) -> None:
 
 
 @main.command()
+@click.argument("customer")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--as-of", type=Instant(), help="The moment of the request (default: now).")
+def erase(customer: str, yes: bool, as_of: datetime | None) -> None:
+    """Forget CUSTOMER: in every table, and at the providers that can.
+
+    CUSTOMER is a customer id (a former one too), an account id, a phone as +91… or an e-mail; none is printed back.
+    Shows first what would go. Every system gives a receipt, in reports/erasures/. What failed is tried again by
+    the next run or by the same command, which does nothing to what is done; the exit code is 1 until then.
+
+    Keyed hashes stay: pulls leave out rows a source still has, and nobody is written to at an erased address
+    before they opt in again. docs/erasure.md says what goes where.
+    """
+    from orchestration.lib.erasure_key import open_ledger
+    from orchestration.lib.outside import open_outside
+    from orchestration.lib.steps import RunBusyError, only_run
+
+    settings = _settings()
+    progress = Progress()
+    with _plain_errors((RunBusyError,)), only_run(settings.home):
+        ledger = open_ledger(settings)
+        try:
+            with open_outside(settings, ledger) as outside:
+                done = _erase(
+                    outside.settings, ledger, customer, yes, as_of or datetime.now(UTC), progress
+                )
+        finally:
+            ledger.close()
+    progress.done()
+    _show_receipts(done)
+    click.echo(f"Receipts: {_short(settings.reports_path / 'erasures')}/{done.erasure_id}.json")
+    if done.finished_at is None:
+        click.echo("Not finished: run the same command again, or wait for the next run.", err=True)
+        sys.exit(EXIT_FAILED)
+
+
+def _erase(
+    settings: Settings, ledger: Ledger, customer: str, yes: bool, now: datetime, progress: Progress
+) -> Erasure:
+    from orchestration.lib.erasure import begin_erasure, carry_out, plan_erasure
+    from orchestration.lib.why import UnknownCustomerError
+
+    # asked before, finished or not: whoever is gone from the warehouse is known by the hash
+    before = ledger.find_erasure(customer)
+    if before is not None and ledger.read_erasure(before).finished_at is None:
+        carry_out(settings, ledger, now=now, say=progress)
+        return ledger.read_erasure(before)
+    progress("looking for everything about them")
+    try:
+        plan = plan_erasure(settings, ledger, customer, now=now)
+    except UnknownCustomerError:
+        if before is None:
+            raise
+        click.echo("Erased before; nothing was left to do.")
+        return ledger.read_erasure(before)
+    progress.done()
+    for system, counts in plan.counts.items():
+        click.echo(
+            f"{system}: {sum(counts.values()):,} rows in {sum(map(bool, counts.values()))} tables"
+        )
+        for table, rows in sorted(counts.items()):
+            if rows:
+                click.echo(f"  {table:44} {rows:>9,}")
+    asked = [step.system for step in plan.steps if step.status == "pending"]
+    click.echo(f"then: {', '.join(asked[2:])}")
+    if not yes:
+        click.confirm("Erase all of it? This cannot be undone", abort=True)
+    erasure_id = begin_erasure(ledger, plan, now=now)
+    carry_out(settings, ledger, now=now, say=progress)
+    return ledger.read_erasure(erasure_id)
+
+
+def _show_receipts(erasure: Erasure) -> None:
+    click.echo(f"Erasure {erasure.erasure_id}, asked {erasure.requested_at:%Y-%m-%d %H:%M} UTC")
+    for step in erasure.steps:
+        rows = sum(step.counts.values())
+        counted = f" ({rows:,})" if rows else ""
+        click.echo(f"  {step.system:22} {step.status:7} {step.detail or ''}{counted}")
+        if step.next_step:
+            click.echo(f"  {'':30} Next: {step.next_step}")
+
+
+@main.command()
 def unknowns() -> None:
     """Messages handed over whose answer never came, and what becomes of them."""
-    from activations.ledger import Ledger
+    from orchestration.lib.erasure_key import open_ledger
 
-    ledger = Ledger(_settings().ledger_url)
+    with _plain_errors():
+        ledger = open_ledger(_settings())
     try:
         found = ledger.list_unknown()
     finally:

@@ -45,7 +45,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         config = build_config(dict(os.environ))
-        ledger = Ledger(os.environ["LEDGER_URL"])
+        ledger = Ledger(os.environ["LEDGER_URL"], erasure_key=os.environ.get("ERASURE_KEY", ""))
         try:
             serve_gateway(ledger, config, SystemClock(), host=given.host, port=given.port)
         finally:

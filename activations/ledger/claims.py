@@ -14,12 +14,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
+from activations.erasure.identifiers import KeyedHash
 from activations.guards import (
     DUPLICATE_TEMPLATE_WINDOW,
     ClaimFacts,
     find_kill_switch,
     plan_claim,
 )
+from activations.ledger import erasures
 from activations.ledger.database import lock_for_transaction
 from activations.ledger.rates import take
 from activations.ledger.schema import (
@@ -59,12 +61,13 @@ def claim(
     now: datetime,
     rate: RateLimit | None,
     wall: datetime,
+    keyed: KeyedHash | None = None,
 ) -> ClaimResult:
     """Claim what may be sent; see `Ledger.claim`."""
     # Claims of one channel take turns (milliseconds each): two senders side by side must not both
     # find that a template has not yet gone to an address.
     lock_for_transaction(connection, f"claim:{channel}")
-    facts, recorded, sent = _read_facts(connection, rows, channel=channel, now=now)
+    facts, recorded, sent = _read_facts(connection, rows, channel=channel, now=now, keyed=keyed)
     claimable: list[MessageRow] = []
     refusals: list[Refusal] = []
     for row in rows:
@@ -112,7 +115,12 @@ def claim(
 
 
 def _read_facts(
-    connection: Connection, rows: Sequence[MessageRow], *, channel: str, now: datetime
+    connection: Connection,
+    rows: Sequence[MessageRow],
+    *,
+    channel: str,
+    now: datetime,
+    keyed: KeyedHash | None,
 ) -> tuple[dict[str, ClaimFacts], dict[str, Intent], defaultdict[tuple[str, str], set[str]]]:
     keys = [row.intent_key for row in rows]
     addresses = sorted({row.address for row in rows})
@@ -174,6 +182,9 @@ def _read_facts(
         )
     }
     switches = list(connection.scalars(select(kill_switches.c.scope)))
+    erased: dict[str, datetime] = {}
+    if erasures.check_key(connection, keyed) and keyed is not None:
+        erased = erasures.erased_at(connection, addresses, keyed)
     sent: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for row in connection.execute(
         select(intents.c.address, intents.c.template_id, intents.c.intent_key)
@@ -196,6 +207,7 @@ def _read_facts(
             not_before=not_before.get(row.intent_key),
             attempts=made[row.intent_key].last_no if row.intent_key in made else 0,
             last_claimed_at=made[row.intent_key].last_at if row.intent_key in made else None,
+            erased_at=erased.get(row.address),
         )
         for row in rows
     }

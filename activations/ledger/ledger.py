@@ -8,16 +8,27 @@ and rules (`activations.guards`, `activations.ledger.settlements`).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, func, select, text
 
-from activations.errors import LedgerStateError
+from activations.erasure.identifiers import KeyedHash, Kind, Person, hashes_of, normalise
+from activations.erasure.index import ErasedIndex
+from activations.errors import ConfigurationError, LedgerStateError
 from activations.guards import MAX_TRANSACTIONAL_ATTEMPTS, TRANSACTIONAL_RESEND_AFTER
-from activations.ledger import audience, claims, decisions, feedback, rates, runs, settlements
+from activations.ledger import (
+    audience,
+    claims,
+    decisions,
+    erasures,
+    feedback,
+    rates,
+    runs,
+    settlements,
+)
 from activations.ledger.database import Database
 from activations.ledger.schema import (
     attempts,
@@ -56,17 +67,22 @@ class Ledger:
     All instants are aware UTC. Every method may raise `LedgerUnavailableError`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, erasure_key: str = "") -> None:
         """Open the ledger and create what is missing.
 
         Args:
             url: ``sqlite:///PATH``, ``sqlite://`` (in memory, for tests) or ``postgresql://...``.
+            erasure_key: Key of the hashes that erased people are known by; needed once somebody was erased.
 
         Raises:
-            ConfigurationError: When the URL is none of these.
+            ConfigurationError: When the URL is none of these, or people were erased with another key or
+                without this one.
             LedgerUnavailableError: When the database cannot be reached.
         """
+        self._keyed = KeyedHash(erasure_key) if erasure_key else None
         self._database = Database(url)
+        with self._database.read() as connection:
+            erasures.check_key(connection, self._keyed)
 
     @property
     def engine(self) -> Engine:
@@ -301,6 +317,7 @@ class Ledger:
                 now=now,
                 rate=rate,
                 wall=_wall_for(rate, wall, now),
+                keyed=self._keyed,
             )
 
     def settle(
@@ -349,6 +366,7 @@ class Ledger:
                 now=now,
                 rate=rate,
                 wall=_wall_for(rate, wall, now),
+                keyed=self._keyed,
             )
 
     def skip_faulty(
@@ -464,13 +482,22 @@ class Ledger:
     ) -> int:
         """Land everything one webhook call brought, in one transaction.
 
-        Repeating it changes nothing. A receipt (sent, delivered, read, open, click, failed,
-        bounce, complaint) with an intent key proves the hand-over: the unknown is settled.
+        Repeating it changes nothing. What is told about the address of somebody erased is left
+        out. A receipt (sent, delivered, read, open, click, failed, bounce, complaint) with an intent key
+        proves the hand-over: the unknown is settled.
 
         Returns:
             How many events were new.
         """
         with self._database.write() as connection:
+            if erasures.check_key(connection, self._keyed) and self._keyed is not None:
+                events, statements, suppressions = erasures.without_erased(
+                    connection,
+                    self._keyed,
+                    events=events,
+                    statements=statements,
+                    blocked=suppressions,
+                )
             landed = feedback.land_events(connection, events, now=now)
             feedback.land_statements(connection, statements)
             feedback.suppress(connection, suppressions, now=now)
@@ -667,6 +694,120 @@ class Ledger:
         """Return refused audience rows: member key to (when, payload hash), oldest first."""
         with self._database.read() as connection:
             return audience.read_rejections(connection, destination, row_prefix)
+
+    # Erasures -------------------------------------------------------------------------------
+
+    @property
+    def keyed(self) -> KeyedHash:
+        """The keyed hash of identifiers.
+
+        Raises:
+            ConfigurationError: The ledger was opened without a key.
+        """
+        if self._keyed is None:
+            raise ConfigurationError(
+                "ERASURE_KEY is not set: make one with `openssl rand -hex 32`, keep it as safe as the "
+                "ledger and never change it"
+            )
+        return self._keyed
+
+    def begin_erasure(
+        self,
+        person: Person,
+        steps: Sequence[erasures.ErasureStep],
+        *,
+        erasure_id: str,
+        requested_at: datetime,
+    ) -> None:
+        """Record an erasure and its hashes; from then on the person is refused everywhere.
+
+        Raises:
+            ConfigurationError: The ledger was opened without a key.
+        """
+        keyed = self.keyed
+        with self._database.write() as connection:
+            erasures.begin(
+                connection,
+                erasure_id=erasure_id,
+                requested_at=requested_at,
+                key_check=keyed.check,
+                hashes=hashes_of(person, keyed),
+                steps=steps,
+            )
+
+    def settle_erasure_step(self, step: erasures.ErasureStep) -> None:
+        """Write the receipt of one system."""
+        with self._database.write() as connection:
+            erasures.settle(connection, step)
+
+    def finish_erasure(self, erasure_id: str, *, now: datetime) -> None:
+        """End an erasure with nothing left to do."""
+        with self._database.write() as connection:
+            erasures.finish(connection, erasure_id, now=now)
+
+    def list_open_erasures(self) -> list[erasures.Erasure]:
+        """Return the erasures that are not finished, oldest first."""
+        with self._database.read() as connection:
+            return erasures.read(connection)
+
+    def read_erasure(self, erasure_id: str) -> erasures.Erasure:
+        """Return an erasure with its receipts."""
+        with self._database.read() as connection:
+            (found,) = erasures.read(connection, erasure_id=erasure_id)
+        return found
+
+    def find_erasure(self, wanted: str) -> str | None:
+        """Return the latest erasure of whoever goes by a customer id, account, contact, phone or e-mail."""
+        if self._keyed is None:
+            return None
+        hashes = []
+        for kind in (Kind.CUSTOMER, Kind.USER, Kind.CONTACT, Kind.PHONE, Kind.EMAIL):
+            normalised = normalise(kind, wanted)
+            if normalised is not None:
+                hashes.append((kind, self._keyed.of(kind, normalised)))
+        with self._database.read() as connection:
+            return erasures.find(connection, hashes)
+
+    def count_person(self, person: Person) -> dict[str, int]:
+        """Return how many rows of a person there are, by table."""
+        with self._database.read() as connection:
+            return erasures.count_person(connection, person)
+
+    def delete_person(self, person: Person) -> dict[str, int]:
+        """Delete all rows of a person; returns how many there were, by table."""
+        with self._database.write() as connection:
+            return erasures.delete_person(connection, person)
+
+    def read_audience_payloads_of(
+        self, customers: Sequence[str], *, of_others: bool = False
+    ) -> list[str]:
+        """Return what audience destinations were told about some customers, or about everybody else."""
+        with self._database.read() as connection:
+            return erasures.read_audience_payloads(connection, customers, of_others=of_others)
+
+    def erased_index(self) -> ErasedIndex | None:
+        """Return who was erased, for landing; None when nobody was.
+
+        Raises:
+            ConfigurationError: People were erased and the ledger was opened without their key.
+        """
+        with self._database.read() as connection:
+            if not erasures.check_key(connection, self._keyed):
+                return None
+            entries = erasures.read_index(connection)
+
+        def keep(kind: Kind, hashes: Mapping[str, datetime]) -> None:
+            with self._database.write() as connection:
+                for digest, at in hashes.items():
+                    erasures.keep_hashes(
+                        connection, [(kind, digest)], erasure_id=None, erased_at=at
+                    )
+
+        return ErasedIndex(self.keyed, entries, keep=keep)
+
+    def compact(self) -> bool:
+        """Rewrite the ledger's files without what was deleted; False when somebody is in the way."""
+        return self._database.compact()
 
 
 def _settle(

@@ -274,3 +274,42 @@ rate_tokens = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Column("blocked_until", UtcDateTime),
 )
+
+# People who asked to be forgotten: what was done where, and hashes by which they are known again.
+# No column names a person once everything is done.
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("erasure_id", Text, primary_key=True),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    # Tells whether the key of today is the one the hashes were made with.
+    Column("key_check", Text, nullable=False),
+)
+
+erasure_steps = Table(
+    "erasure_steps",
+    metadata,
+    Column("erasure_id", Text, primary_key=True),
+    Column("system", Text, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    # What the step needs to know of the person; emptied the moment it is done.
+    Column("payload", Text),
+    Column("detail", Text),
+    Column("next_step", Text),
+    # JSON: table to rows.
+    Column("counts", Text),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+erased_identifiers = Table(
+    "erased_identifiers",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("hash", Text, primary_key=True),
+    # Empty for ids learned later, from rows that still come.
+    Column("erasure_id", Text),
+    Column("erased_at", UtcDateTime, nullable=False),
+)

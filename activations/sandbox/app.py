@@ -1,6 +1,7 @@
 """The sandbox as one ASGI app: four providers' endpoints and the control API.
 
-Providers: `POST /v23.0/{phone_number_id}/messages` (WhatsApp), `POST /v3/mail/send` (SendGrid),
+Providers: `POST /v23.0/{phone_number_id}/messages` (WhatsApp), `POST /v3/mail/send` and
+`POST /v3/recipients/erasejob` (SendGrid),
 `POST` and `DELETE /v25.0/{audience_id}/users` (Meta), `POST /slack/…`. Each request is
 authenticated, then meets programmed faults, then is validated as the real provider does.
 
@@ -127,6 +128,21 @@ class _Endpoints:
             Channel.EMAIL,
             sendgrid.parties(payload),
             lambda: sendgrid.accept(state, payload=payload, now=now),
+        )
+
+    async def erase(self, request: Request) -> Response:
+        body = await self._body(request, Channel.EMAIL, sendgrid.MAX_ERASE_BYTES)
+        if isinstance(body, Response):
+            return body
+        state = self.state
+        if not _has_bearer(request, state.config.sendgrid_api_key):
+            return self._respond(Channel.EMAIL, sendgrid.refuse_token())
+        payload = _parse_json(body)
+        return await self._meet_faults(
+            request,
+            Channel.EMAIL,
+            ("", "erasejob"),
+            lambda: sendgrid.erase_recipients(state, payload=payload),
         )
 
     async def meta(self, request: Request) -> Response:
@@ -349,6 +365,7 @@ def create_sandbox(config: SandboxConfig | None = None) -> Starlette:
         routes=[
             Route("/v23.0/{phone_number_id}/messages", on.whatsapp, methods=["POST"]),
             Route("/v3/mail/send", on.sendgrid, methods=["POST"]),
+            Route("/v3/recipients/erasejob", on.erase, methods=["POST"]),
             Route("/v25.0/{audience_id}/users", on.meta, methods=["POST", "DELETE"]),
             Route("/slack/{path:path}", on.slack, methods=["POST"]),
             Route("/_sandbox/messages", on.list_messages),

@@ -3,8 +3,8 @@
 Facts from `sendgrid/sendgrid-oai` and the event webhook's reference. One `X-Message-Id` answers all
 personalizations; events name a message by that id plus a suffix, with the custom args flattened
 beside it. After a hard bounce, a complaint or an unsubscribe later mail to the address is taken
-and then dropped, as in life. Not emulated: contents of server-side templates, scheduling, the
-suppressions API.
+and then dropped, as in life. Erase jobs are taken and done at once. Not emulated: contents of
+server-side templates, scheduling, the suppressions API.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ MAX_CUSTOM_ARGS_BYTES = 10_000
 MAX_CATEGORIES = 10
 MAX_CATEGORY_LENGTH = 255
 MAX_SEND_AT = timedelta(hours=72)
+MAX_ERASED = 5_000
+MAX_ERASE_BYTES = 256 * 1024
 HELP = "http://sendgrid.com/docs/API_Reference/Web_API_v3/Mail/errors.html"
 
 _EMAIL = re.compile(r"[^@\s<>,;\"]{1,64}@[^@\s<>,;\"]+\.[^@\s<>,;\".]{2,}")
@@ -351,6 +353,33 @@ def _check_headers(headers: Any, field: str) -> dict[str, str]:
             raise _Refusal("A header must be one line of text.", f"{field}.{name}")
         found[name.lower()] = value
     return found
+
+
+# -- erasure
+
+
+def erase_recipients(state: SandboxState, *, payload: Any) -> Answer:
+    """Take an erase job as a whole, as `POST /v3/recipients/erasejob` does.
+
+    What the emulator keeps of these recipients goes at once: bodies and suppressions.
+    """
+    addresses = payload.get("email_addresses") if isinstance(payload, Mapping) else None
+    if not isinstance(addresses, list) or not addresses:
+        return refusal(400, "email_addresses is required.", "email_addresses")
+    if len(addresses) > MAX_ERASED:
+        return refusal(400, f"at most {MAX_ERASED} email addresses.", "email_addresses")
+    if any(not isinstance(each, str) or not _EMAIL.fullmatch(each) for each in addresses):
+        return refusal(400, "email_addresses holds no valid address.", "email_addresses")
+    job = state.new_id("erase").hex()
+    with state.lock:
+        state.erase_jobs[job] = tuple(addresses)
+        erased = {each.lower() for each in addresses}
+        for address in erased:
+            state.mail_suppressions.pop(address, None)
+        for message in state.messages.values():
+            if message.to in erased:
+                state.bodies.pop(message.message_id, None)
+    return Answer(status=202, body=json.dumps({"job_id": job}).encode())
 
 
 # -- webhooks

@@ -160,6 +160,7 @@ class SandboxState:
         self.rules: list[tuple[re.Pattern[str], RecipientRule]] = []
         self.stopped_marketing: set[str] = set()
         self.mail_suppressions: dict[str, str] = {}
+        self.erase_jobs: dict[str, tuple[str, ...]] = {}
         self.inbound_at: OrderedDict[str, datetime] = OrderedDict()
         self.stats: Counter[str] = Counter()
         self.simulated_now: datetime | None = None

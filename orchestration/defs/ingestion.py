@@ -29,6 +29,8 @@ def _metadata(result: PullResult) -> dict[str, dg.MetadataValue]:
         "rows_written": dg.MetadataValue.int(result.rows_written),
         "rows_removed": dg.MetadataValue.int(result.rows_removed),
     }
+    if result.rows_erased:
+        values["rows_of_erased_people_left_out"] = dg.MetadataValue.int(result.rows_erased)
     if result.cursor:
         values["read_up_to"] = dg.MetadataValue.text(result.cursor)
     if result.note:

@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from orchestration.lib.settings import read_settings
-from orchestration.lib.steps import Run, only_run, open_run
+from orchestration.lib.steps import Run, finish_erasures, only_run, open_run
 
 # The one writer of the warehouse file; `dagster.yaml` gives every pool one slot.
 WAREHOUSE_POOL = "warehouse"
@@ -50,6 +50,7 @@ class LifecycleResource(dg.ConfigurableResource):
             settings = opened.settings if opened else read_settings()
             stack.enter_context(only_run(settings.home))
             self._run = opened or stack.enter_context(open_run(settings))
+            finish_erasures(self._run)
             yield self
 
     @property

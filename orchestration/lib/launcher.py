@@ -25,7 +25,7 @@ import requests
 from activations.clock import SystemClock
 from activations.gateway.config import GatewayConfig
 from activations.gateway.server import running_gateway
-from activations.ledger import Ledger
+from orchestration.lib.erasure_key import open_ledger
 from orchestration.lib.outside import Outside, start_sandbox
 from orchestration.lib.settings import Settings
 from orchestration.lib.ticks import prepare_dagster_home
@@ -49,7 +49,7 @@ def serve_ui(settings: Settings) -> None:
     _require_free(settings.reports_port, "REPORTS_PORT")
     stop = _Stop()
     with ExitStack() as stack:
-        ledger = Ledger(settings.ledger_url)
+        ledger = open_ledger(settings)
         stack.callback(ledger.close)
         if settings.is_sandbox:
             outside = stack.enter_context(

@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 
+from activations.erasure.identifiers import SHORTEST_KEY
+
 
 class SettingsError(Exception):
     """A setting is unknown, missing or contradicts another. A person must change it; a retry does not help."""
@@ -84,6 +86,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="LEDGER_URL",
         help="SQLAlchemy URL of the ledger. Empty: `ledger.sqlite` in LIFECYCLE_HOME.",
+        is_secret=True,
+    ),
+    Setting(
+        name="ERASURE_KEY",
+        help="Key of the hashes erased people are known by, 32 characters or more; never change it. "
+        "Needed before the first `lifecycle erase` in production; the sandbox makes its own.",
         is_secret=True,
     ),
     Setting(
@@ -188,6 +196,7 @@ PREFIXES = (
     "GATEWAY_",
     "SLACK_",
     "DEMO_",
+    "ERASURE_",
     *sorted({f"{setting.name.split('_')[0]}_" for setting in SETTINGS if setting.needed_by}),
 )
 # Set by the product for its own child processes.
@@ -215,6 +224,7 @@ class Settings:
     crm_source_uri: str
     hubspot_access_token: str = field(repr=False)
     ledger_url: str = field(repr=False)
+    erasure_key: str = field(repr=False)
     max_sends_per_run: int
     gateway_base_url: str
     gateway_port: int
@@ -362,6 +372,7 @@ def _build(values: Mapping[str, str]) -> Settings:
         crm_source_uri=values["CRM_SOURCE_URI"],
         hubspot_access_token=values["HUBSPOT_ACCESS_TOKEN"],
         ledger_url=values["LEDGER_URL"] or f"sqlite:///{home / 'ledger.sqlite'}",
+        erasure_key=values["ERASURE_KEY"],
         max_sends_per_run=_number(values, "MAX_SENDS_PER_RUN"),
         gateway_base_url=text("GATEWAY_BASE_URL"),
         gateway_port=_number(values, "GATEWAY_PORT"),
@@ -425,6 +436,11 @@ def _refuse_contradictions(settings: Settings, values: Mapping[str, str]) -> Non
     if settings.ga4_bigquery_endpoint and not settings.ga4_export_uri.startswith("bigquery:"):
         raise SettingsError(
             "GA4_BIGQUERY_ENDPOINT is set but GA4_EXPORT_URI is not bigquery://project/dataset."
+        )
+    if settings.erasure_key and len(settings.erasure_key) < SHORTEST_KEY:
+        raise SettingsError(
+            f"ERASURE_KEY has {len(settings.erasure_key)} characters and needs {SHORTEST_KEY} or more: "
+            "make one with `openssl rand -hex 32`."
         )
     if settings.is_sandbox:
         for name in values:

@@ -7,6 +7,7 @@ what depends on what. The order of a run is written in the assets' dependencies,
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,12 +37,16 @@ from data_contracts.validator import ContractResult, validate_all, warm_up
 from orchestration.demo.world import AdvanceReport
 from orchestration.lib.builds import plan_build, record_build
 from orchestration.lib.dbt import DbtProject, NodeResult
+from orchestration.lib.erasure import carry_out
+from orchestration.lib.erasure_key import open_ledger
 from orchestration.lib.ledger_pull import load_ledger
 from orchestration.lib.outside import Outside, open_outside, play_demo
 from orchestration.lib.settings import Settings
 from orchestration.lib.warehouse import open_warehouse, publish
 from orchestration.sources import admin, crm, ga4
 from orchestration.sources.landing import PullResult
+
+_log = logging.getLogger(__name__)
 
 # A run this far behind real time decides about the past: production tells nobody.
 LATE_RUN = timedelta(hours=2)
@@ -115,7 +120,7 @@ def open_run(settings: Settings, outside: Outside | None = None) -> Iterator[Run
     # The import of Great Expectations takes many seconds; sources are read meanwhile.
     warm_up()
     with ExitStack() as stack:
-        ledger = Ledger(settings.ledger_url)
+        ledger = open_ledger(settings)
         stack.callback(ledger.close)
         yield Run(
             settings=settings,
@@ -123,6 +128,22 @@ def open_run(settings: Settings, outside: Outside | None = None) -> Iterator[Run
             ledger=ledger,
             dbt=DbtProject(warehouse=settings.warehouse_path, target=settings.home / "dbt"),
         )
+
+
+def finish_erasures(run: Run) -> None:
+    """Do what is left of erasures that a kill or a provider's failure left open, before anything is pulled.
+
+    A run that only decides does it too: it tells nobody anything, it has people forgotten.
+    """
+    for erasure in carry_out(run.outside.settings, run.ledger, now=datetime.now(UTC), say=run.say):
+        for step in erasure.steps:
+            if step.status == "failed":
+                _log.warning(
+                    "erasure %s is not finished at %s: %s",
+                    erasure.erasure_id,
+                    step.system,
+                    step.detail,
+                )
 
 
 # Pull ---------------------------------------------------------------------------------------
@@ -145,6 +166,7 @@ def pull_source(run: Run, source: str, as_of: datetime) -> list[PullResult]:
             return load_ledger(connection, run.ledger)
     settings, report = play_demo(run.outside, as_of)
     run.demo_report = report or run.demo_report
+    erased = run.ledger.erased_index()
     with run.connect() as connection:
         if source == "ga4":
             return ga4.pull(
@@ -153,6 +175,7 @@ def pull_source(run: Run, source: str, as_of: datetime) -> list[PullResult]:
                     uri=settings.ga4_export_uri, endpoint=settings.ga4_bigquery_endpoint or None
                 ),
                 as_of=as_of,
+                erased=erased,
             )
         if source == "admin":
             return admin.pull(
@@ -161,6 +184,7 @@ def pull_source(run: Run, source: str, as_of: datetime) -> list[PullResult]:
                     url=settings.admin_database_url, tenant_timezone=settings.tenant_timezone
                 ),
                 as_of=as_of,
+                erased=erased,
             )
         if source == "crm":
             return crm.pull(
@@ -169,6 +193,7 @@ def pull_source(run: Run, source: str, as_of: datetime) -> list[PullResult]:
                     settings.crm_source_uri, access_token=settings.hubspot_access_token or None
                 ),
                 as_of=as_of,
+                erased=erased,
             )
     raise ValueError(f"pull_source has no branch for {source!r}")
 

@@ -82,6 +82,7 @@ class PullResult:
         rows_written: Rows inserted or changed in raw; of a replaced window, all its new rows.
         rows_removed: Rows deleted from raw because the source no longer has them; of a replaced
             window, all its old rows.
+        rows_erased: Rows the source handed over of people who were erased: left out.
         cursor: How far the source has been read now (a moment, an id or a table name).
         note: What a person should know (absent optional table, ignored columns), or None.
     """
@@ -91,6 +92,7 @@ class PullResult:
     rows_read: int = 0
     rows_written: int = 0
     rows_removed: int = 0
+    rows_erased: int = 0
     cursor: str | None = None
     note: str | None = None
 

@@ -40,12 +40,13 @@ BUILT = (
 )
 # How they came about is what they tell; everything else is a function of the facts and the moment.
 TELLS_OF_THE_RUN = {
-    "staging.stg_ga4__changed_dates",
-    "intermediate.int_changed_quote_days",
     "intermediate.int_touched_visitors",
     "intermediate.int_touched_devices",
     "intermediate.int_touched_customers",
 }
+
+# By ranges with a handful of rows of a seed: that is what they compare.
+COMPARES_EVERY_PAIR = ["int_volume_tiers"]
 
 Connection = duckdb.DuckDBPyConnection
 Mutation = Callable[[Connection, random.Random], None]
@@ -324,7 +325,7 @@ def test_hourly_runs_arrive_at_what_a_full_build_gives(tmp_path: Path, seed: int
         assert _build(anew, tmp_path / "dbt", as_of, is_full=True) == "it was asked for"
         names = [mutate.__name__ for mutate in mutations]
         assert differences(path, anew) == {}, (number, as_of, names)
-    assert models_that_compare_every_pair(path, tmp_path / "dbt") == []
+    assert models_that_compare_every_pair(path, tmp_path / "dbt") == COMPARES_EVERY_PAIR
     assert forgotten_evidence(path) == (0, 0)
 
 

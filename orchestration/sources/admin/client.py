@@ -41,6 +41,7 @@ from sqlalchemy.pool import NullPool
 
 from orchestration.sources.admin.tables import ADMIN_TABLES, BY_RAW_NAME, AdminTable
 from orchestration.sources.admin.values import UnfitValueError, to_array
+from orchestration.sources.erased import Erased, drop_erased
 from orchestration.sources.errors import (
     SourceAuthError,
     SourceConfigError,
@@ -113,6 +114,7 @@ def pull(
     *,
     as_of: datetime,
     tables: Sequence[str] | None = None,
+    erased: Erased | None = None,
 ) -> list[PullResult]:
     """Bring `raw.admin_*` up to what the panel's database holds.
 
@@ -121,6 +123,7 @@ def pull(
         config: Where the database is.
         as_of: The run's clock (aware): decides when a whole read is due.
         tables: Raw tables wanted (`admin_users`…); all when None. Each is a transaction of its own.
+        erased: Who was erased: their rows are left out. None for nobody.
 
     Returns:
         One result a table.
@@ -138,7 +141,7 @@ def pull(
     with _open_database(config) as database:
         for table in wanted:
             try:
-                results.append(_pull_table(connection, database, table, config, as_of))
+                results.append(_pull_table(connection, database, table, config, as_of, erased))
             except SourceUnreachableError as error:
                 failures.append(error)
                 break  # the server is the same for the tables that would follow
@@ -303,6 +306,7 @@ def _pull_table(
     table: AdminTable,
     config: AdminConfig,
     as_of: datetime,
+    erased: Erased | None,
 ) -> PullResult:
     spec = table.spec
     thing = f"{database.name}, table {table.source_name}"
@@ -341,6 +345,10 @@ def _pull_table(
         with _explained(thing):
             _stage_rows(database, table, query, present, staging, zone, config, thing)
         cursor = _next_cursor(connection, table, staging, state, as_of, zone, is_full=is_full)
+        # After the cursor: that a row is left out does not mean that it was not read.
+        left_out = drop_erased(
+            connection, staging.name, spec.name, erased, timezone=config.tenant_timezone
+        )
         with transaction(connection):
             counts = apply_upsert(connection, staging, newest_by=table.cursor, is_full=is_full)
             write_state(
@@ -365,6 +373,7 @@ def _pull_table(
         rows_read=rows_read,
         rows_written=counts.written,
         rows_removed=counts.removed,
+        rows_erased=left_out,
         cursor=cursor,
         note=f"optional columns absent: {', '.join(absent)}" if absent else None,
     )

@@ -16,6 +16,7 @@ import duckdb
 
 from orchestration.sources.crm import folder, hubspot
 from orchestration.sources.crm.tables import BY_NAME, CONTACTS, CRM_TABLES
+from orchestration.sources.erased import Erased
 from orchestration.sources.errors import SourceConfigError, SourceError, raise_collected
 from orchestration.sources.landing import PullResult, ensure_table
 
@@ -79,6 +80,7 @@ def pull(
     *,
     as_of: datetime,
     tables: Sequence[str] | None = None,
+    erased: Erased | None = None,
 ) -> list[PullResult]:
     """Bring `raw.crm_*` up to what the CRM holds.
 
@@ -89,6 +91,7 @@ def pull(
         config: The ways in.
         as_of: The run's clock (aware).
         tables: Raw tables wanted; all when None.
+        erased: Who was erased: their rows are left out. None for nobody.
 
     Returns:
         One result a table.
@@ -110,9 +113,13 @@ def pull(
     for name in wanted:
         try:
             if name == CONTACTS.name and config.hubspot is not None:
-                results += hubspot.pull(connection, config.hubspot, as_of=as_of, tables=[name])
+                results += hubspot.pull(
+                    connection, config.hubspot, as_of=as_of, tables=[name], erased=erased
+                )
             elif config.folder is not None:
-                results += folder.pull(connection, config.folder, as_of=as_of, tables=[name])
+                results += folder.pull(
+                    connection, config.folder, as_of=as_of, tables=[name], erased=erased
+                )
             else:
                 ensure_table(connection, BY_NAME[name])
                 results.append(

@@ -21,6 +21,7 @@ from duckdb.sqltypes import DuckDBPyType
 
 from orchestration.sources.casting import SCALAR_KINDS, says_the_same
 from orchestration.sources.crm.tables import BY_NAME, CRM_TABLES
+from orchestration.sources.erased import Erased, leave_out_erased
 from orchestration.sources.errors import (
     SourceConfigError,
     SourceError,
@@ -82,6 +83,7 @@ def pull(
     *,
     as_of: datetime,
     tables: Sequence[str] | None = None,
+    erased: Erased | None = None,
 ) -> list[PullResult]:
     """Make `raw.crm_*` equal to the export.
 
@@ -90,6 +92,7 @@ def pull(
         config: Where the export is.
         as_of: The run's clock (aware), kept as the time of the last read that changed something.
         tables: Raw tables wanted; all when None. Each is a transaction of its own.
+        erased: Who was erased: their rows are left out. None for nobody.
 
     Returns:
         One result a table.
@@ -112,7 +115,7 @@ def pull(
     failures: list[SourceError] = []
     for spec in wanted:
         try:
-            results.append(_pull_table(connection, config.folder, spec, as_of))
+            results.append(_pull_table(connection, config.folder, spec, as_of, erased))
         except SourceError as error:
             _log.warning("%s", error)
             failures.append(error)
@@ -157,7 +160,11 @@ def _find_files(folder: Path, table: str) -> list[Path]:
 
 
 def _pull_table(
-    connection: duckdb.DuckDBPyConnection, folder: Path, spec: TableSpec, as_of: datetime
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    spec: TableSpec,
+    as_of: datetime,
+    erased: Erased | None,
 ) -> PullResult:
     files = _find_files(folder, spec.name.removeprefix("crm_"))
     marks = [_READER_VERSION]
@@ -177,6 +184,7 @@ def _pull_table(
     incoming = f"({' union all '.join(selects)})"
     thing = f"CRM export file {', '.join(path.name for path in files[:3])}"
     try:
+        incoming, left_out = leave_out_erased(connection, incoming, spec.name, erased)
         incoming_digest = digest(connection, incoming)
     except duckdb.Error as error:
         raise broken_file(thing, f"cannot be read to its end ({type(error).__name__})") from None
@@ -198,9 +206,10 @@ def _pull_table(
     return PullResult(
         source=SOURCE,
         table=spec.name,
-        rows_read=incoming_digest[0],
+        rows_read=incoming_digest[0] + left_out,
         rows_written=counts.written,
         rows_removed=counts.removed,
+        rows_erased=left_out,
         cursor=files[-1].name,
         note=f"columns unknown to us, left out: {', '.join(sorted(unknown))}" if unknown else None,
     )

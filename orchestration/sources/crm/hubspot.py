@@ -34,6 +34,7 @@ import duckdb
 import requests
 
 from orchestration.sources.crm.tables import CONTACTS
+from orchestration.sources.erased import Erased, drop_erased
 from orchestration.sources.errors import (
     SourceAuthError,
     SourceConfigError,
@@ -131,6 +132,7 @@ def pull(
     *,
     as_of: datetime,
     tables: Sequence[str] | None = None,
+    erased: Erased | None = None,
 ) -> list[PullResult]:
     """Bring `raw.crm_contacts` up to what HubSpot holds.
 
@@ -139,6 +141,7 @@ def pull(
         config: How HubSpot is reached.
         as_of: The run's clock (aware): decides when a whole read is due.
         tables: Raw tables wanted; all when None.
+        erased: Who was erased: their rows are left out. None for nobody.
 
     Returns:
         One result, for `crm_contacts`.
@@ -178,6 +181,7 @@ def pull(
             found = hubspot.fetch_modified_since(start)
             watermark = max(watermark, _stage(staging, found, is_purged=False))
         _stage(staging, hubspot.fetch_all(is_archived=True), is_purged=True)
+        left_out = drop_erased(connection, staging.name, CONTACTS.name, erased)
         with transaction(connection):
             if is_full and is_known:
                 _stage_erased(connection, staging)
@@ -206,6 +210,7 @@ def pull(
                 rows_read=staging.rows,
                 rows_written=counts.written,
                 rows_removed=counts.removed,
+                rows_erased=left_out,
                 cursor=_iso(watermark),
             )
         ]

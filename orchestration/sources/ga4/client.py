@@ -29,6 +29,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import duckdb
 
+from orchestration.sources.erased import Erased, leave_out_erased
 from orchestration.sources.errors import (
     SourceAuthError,
     SourceConfigError,
@@ -95,10 +96,11 @@ class _Tally:
     read: int = 0
     written: int = 0
     removed: int = 0
-    loaded: int = 0
+    erased: int = 0
 
-    def add(self, read: int, counts: LandedCounts) -> None:
-        self.read += read
+    def add(self, read: int, counts: LandedCounts, erased: int) -> None:
+        self.read += read + erased
+        self.erased += erased
         self.written += counts.written
         self.removed += counts.removed
 
@@ -144,6 +146,7 @@ def pull(
     *,
     as_of: datetime,
     tables: Sequence[str] | None = None,
+    erased: Erased | None = None,
 ) -> list[PullResult]:
     """Bring `raw.ga4_events` up to what the export shows.
 
@@ -152,6 +155,7 @@ def pull(
         config: Where the export is.
         as_of: The run's clock (aware); only decides what of the window is due for another read.
         tables: Raw tables wanted; all when None.
+        erased: Who was erased: their rows are left out. None for nobody.
 
     Returns:
         One result, for `ga4_events`.
@@ -171,7 +175,7 @@ def pull(
     if tables is not None and not tables:
         return []
     with _open_reader(config) as reader:
-        return _pull_tables(connection, reader, config, as_of)
+        return _pull_tables(connection, reader, config, as_of, erased)
 
 
 def _pull_tables(
@@ -179,6 +183,7 @@ def _pull_tables(
     reader: ExportReader,
     config: Ga4Config,
     as_of: datetime,
+    erased: Erased | None,
 ) -> list[PullResult]:
     listed = sorted(reader.list_tables(), key=lambda table: (table.table_date, table.name))
     newest = listed[-1].table_date
@@ -213,7 +218,7 @@ def _pull_tables(
                         ),
                     )
                 continue
-            note = _load_table(connection, reader, table, look.fingerprint, as_of, tally)
+            note = _load_table(connection, reader, table, look.fingerprint, as_of, tally, erased)
             if note:
                 notes[f"{table.name}: {note}"] = None
         except (SourceAuthError, SourceUnreachableError) as error:
@@ -232,6 +237,7 @@ def _pull_tables(
             rows_read=tally.read,
             rows_written=tally.written,
             rows_removed=tally.removed,
+            rows_erased=tally.erased,
             cursor=listed[-1].name,
             note=note or None,
         )
@@ -260,6 +266,7 @@ def _load_table(
     fingerprint: str,
     as_of: datetime,
     tally: _Tally,
+    erased: Erased | None,
 ) -> str | None:
     """Replace one export table's rows in raw; return a note for a person, or None."""
     thing = reader.describe(table)
@@ -274,6 +281,7 @@ def _load_table(
                 f" date {literal(table.table_date.isoformat())} as _table_date,"
                 f" {'true' if table.is_intraday else 'false'} as _is_intraday from {relation})"
             )
+            incoming, left_out = leave_out_erased(connection, incoming, schema.EVENTS.name, erased)
             # This reads every value once, before the transaction: what fails here is the
             # export's fault, what fails later is the warehouse's.
             incoming_digest = digest(connection, incoming)
@@ -302,7 +310,7 @@ def _load_table(
                     fingerprint=fingerprint, row_count=incoming_digest[0], full_read_at=as_of
                 ),
             )
-        tally.add(incoming_digest[0], counts)
+        tally.add(incoming_digest[0], counts, left_out)
         if counts.written or counts.removed:
             _log.info("ga4: %s holds %d rows now", table.name, counts.written)
         if counts.written < counts.removed:

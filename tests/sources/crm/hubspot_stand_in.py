@@ -1,4 +1,4 @@
-"""A local server that answers like HubSpot's CRM v3, as far as reading contacts goes."""
+"""A local server that answers like HubSpot's CRM v3, as far as reading and erasing contacts goes."""
 
 from __future__ import annotations
 
@@ -94,7 +94,17 @@ class HubSpotStandIn:
             if self.on_search:
                 self.on_search()
             return self._search(body)
+        if path == "/crm/v3/objects/contacts/gdpr-delete" and method == "POST":
+            return self._erase(body)
         return 404, {"category": "OBJECT_NOT_FOUND"}
+
+    def _erase(self, body: dict[str, Any]) -> tuple[int, Any]:
+        """Delete one contact for good: it is neither among the active nor the archived ones then."""
+        if set(body) - {"objectId", "idProperty"} or not isinstance(body.get("objectId"), str):
+            return 400, {"category": "VALIDATION_ERROR"}
+        if self.contacts.pop(int(body["objectId"]), None) is None:
+            return 404, {"category": "OBJECT_NOT_FOUND"}
+        return 204, b""
 
     def _show(self, contact: StandInContact, wanted: list[str]) -> dict[str, Any]:
         return contact.show([name for name in wanted if name not in self.removed_properties])

@@ -1,4 +1,5 @@
 {# Days (UTC) in which quotes and the events they are matched to may pair differently: a pair lies within one second. #}
+{{ config(materialized='view') }}
 with
 
 changed_quotes as (

@@ -1,5 +1,6 @@
 {# Which days of the export an hourly run reads again: what the pull changed since the last complete build, and the days near
    its moment, whose rows may have been in its future. #}
+{{ config(materialized='view') }}
 with
 
 changes as (
