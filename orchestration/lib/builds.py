@@ -2,7 +2,7 @@
 
 Incremental models look at what changed since the last complete build, and at nobody else. That is right only while
 everything but the data stayed as it was and time went forward; this module says when it did. Belongs here: the one
-row of `state.last_build`. Which rows changed is the models' own business (`macros/touched.sql`).
+row of `state.last_build`. Which rows changed is the models' own business (`macros/materializations/touched.sql`).
 """
 
 from __future__ import annotations
