@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
+from orchestration.sources.landing import CHANGES_TABLE, ensure_raw
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Whatever is written here decides what tables hold: the rules, the thresholds, and what is set apart.
 CODE = {
@@ -25,11 +27,8 @@ CODE_SUFFIXES = {".sql", ".py", ".yml", ".yaml", ".csv"}
 FULL_BUILD_AT = time(3, 0)
 """Local time of day after which the first run builds everything anew."""
 
-# The same two tables are made by dbt_project/macros/last_build.sql, for whoever runs dbt by hand.
-_TABLES = """
-create table if not exists raw._changes (
-    change_id bigint not null, source varchar not null, table_name varchar not null, unit varchar not null
-);
+# dbt_project/macros/last_build.sql makes it too, for whoever runs dbt by hand.
+_LAST_BUILD = """
 create table if not exists state.last_build (
     as_of timestamp not null, full_at timestamp not null, change_id bigint not null, code varchar not null
 );
@@ -88,9 +87,10 @@ def plan_build(
         is_full: Whether somebody asked for a full build.
     """
     code = fingerprint_code(timezone)
-    connection.execute(_TABLES)
+    ensure_raw(connection)
+    connection.execute(_LAST_BUILD)
     (change_id,) = connection.execute(
-        "select coalesce(max(change_id), 0) from raw._changes"
+        f"select coalesce(max(change_id), 0) from {CHANGES_TABLE}"
     ).fetchone() or (0,)
     last = connection.execute("select as_of, full_at, code from state.last_build").fetchone()
     full_at, reason = as_of, None
@@ -132,7 +132,7 @@ def record_build(connection: duckdb.DuckDBPyConnection, plan: BuildPlan) -> None
 
 def forget_build(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the next build a full one: rows were changed in a way the models do not notice."""
-    connection.execute(_TABLES)
+    connection.execute(_LAST_BUILD)
     connection.execute("delete from state.last_build")
 
 

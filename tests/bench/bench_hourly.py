@@ -13,17 +13,12 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from activations.ledger import Ledger
 from orchestration.demo.world import World
 from orchestration.lib.builds import plan_build, record_build
 from orchestration.lib.dbt import DbtProject
-from orchestration.lib.ledger_pull import load_ledger
 from orchestration.lib.warehouse import open_warehouse
-from orchestration.sources import admin, crm, ga4
-from orchestration.sources.admin.client import AdminConfig
-from orchestration.sources.crm.client import parse_crm_uri
-from orchestration.sources.ga4.client import Ga4Config
 from tests.bench.bench_contracts import timed
+from tests.dbt_project.worlds import known_world, pull_world
 
 START = datetime(2026, 10, 31, 18, 30, tzinfo=UTC)
 ZONE = "Asia/Kolkata"
@@ -32,14 +27,8 @@ SLOWEST = 12
 
 def pull(home: Path, as_of: datetime) -> None:
     """Bring the world's sources into the warehouse of `home`."""
-    world = World.open(home / "world")
-    with open_warehouse(home / "warehouse.duckdb") as connection, timed("pull"):
-        ga4.pull(connection, Ga4Config(uri=str(world.ga4_folder)), as_of=as_of)
-        admin.pull(connection, AdminConfig(url=f"sqlite:///{world.admin_path}"), as_of=as_of)
-        crm.pull(connection, parse_crm_uri(str(world.crm_folder)), as_of=as_of)
-        ledger = Ledger(f"sqlite:///{home / 'ledger.sqlite'}")
-        load_ledger(connection, ledger)
-        ledger.close()
+    with timed("pull"):
+        pull_world(known_world(World.open(home / "world")), home, as_of)
 
 
 def build(home: Path, as_of: datetime) -> None:

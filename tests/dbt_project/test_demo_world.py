@@ -9,7 +9,7 @@ import pytest
 
 from orchestration.demo.world import World
 from tests.dbt_project import test_recommerce as promised
-from tests.dbt_project.worlds import AS_OF, KnownWorld, built_world
+from tests.dbt_project.worlds import AS_OF, built_world, known_world
 
 
 @pytest.fixture(scope="module", params=[11, pytest.param(23, marks=pytest.mark.soak)])
@@ -20,10 +20,7 @@ def warehouse(
     home = tmp_path_factory.mktemp("demo")
     demo = World.create(home / "world", people=2000, seed=request.param, start=AS_OF)
     demo.truth.write()
-    world = KnownWorld(
-        ga4=demo.ga4_folder, admin=demo.admin_path, crm=demo.crm_folder, truth=demo.truth.folder
-    )
-    with built_world(world, home) as connection:
+    with built_world(known_world(demo), home) as connection:
         yield connection
 
 

@@ -14,18 +14,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from activations.ledger import Ledger
 from orchestration.demo.world import World
 from orchestration.lib.builds import plan_build, record_build
 from orchestration.lib.dbt import DbtProject
-from orchestration.lib.ledger_pull import load_ledger
 from orchestration.lib.warehouse import open_warehouse
-from orchestration.sources import admin, crm, ga4
-from orchestration.sources.admin.client import AdminConfig
-from orchestration.sources.crm.client import parse_crm_uri
-from orchestration.sources.ga4.client import Ga4Config
 from orchestration.sources.landing import note_change
-from tests.dbt_project.worlds import AS_OF
+from tests.dbt_project.worlds import AS_OF, known_world, pull_world
 
 pytestmark = [pytest.mark.usefixtures("dbt_in_process"), pytest.mark.filterwarnings("ignore")]
 
@@ -233,19 +227,6 @@ MUTATIONS: tuple[Mutation, ...] = (
 HOURS = (1, 1, 5, 26, 24 * 31)
 
 
-def _pulled(home: Path, seed: int, people: int) -> Path:
-    world = World.create(home / "world", people=people, seed=seed, start=AS_OF)
-    ledger = Ledger(f"sqlite:///{home / 'ledger.sqlite'}")
-    path = home / "warehouse.duckdb"
-    with open_warehouse(path) as connection:
-        ga4.pull(connection, Ga4Config(uri=str(world.ga4_folder)), as_of=AS_OF)
-        admin.pull(connection, AdminConfig(url=f"sqlite:///{world.admin_path}"), as_of=AS_OF)
-        crm.pull(connection, parse_crm_uri(str(world.crm_folder)), as_of=AS_OF)
-        load_ledger(connection, ledger)
-    ledger.close()
-    return path
-
-
 def _build(path: Path, target: Path, as_of, *, is_full: bool = False) -> str | None:
     """Build everything as a run does; returns why it was a full build, None when it was not."""
     with open_warehouse(path) as connection:
@@ -305,7 +286,8 @@ def models_that_compare_every_pair(path: Path, target: Path) -> list[str]:
 )
 def test_hourly_runs_arrive_at_what_a_full_build_gives(tmp_path: Path, seed: int, rounds: int):
     dice = random.Random(seed)
-    path = _pulled(tmp_path, seed, people=400)
+    demo = World.create(tmp_path / "world", people=400, seed=seed, start=AS_OF)
+    path = pull_world(known_world(demo), tmp_path)
     # some of the data lies in the future of the first builds
     as_of = AS_OF - timedelta(days=4)
     assert _build(path, tmp_path / "dbt", as_of) is not None

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from activations.ledger import Ledger
+from orchestration.demo.world import World
 from orchestration.lib.ledger_pull import load_ledger
 from orchestration.lib.warehouse import open_warehouse
 from orchestration.sources import admin, crm, ga4
@@ -56,17 +57,30 @@ class KnownWorld:
     truth: Path
 
 
-@contextmanager
-def built_world(world: KnownWorld, home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Pull, build and test a company; yields it open for reading as `built`, beside its truth as `expected`."""
+def known_world(demo: World) -> KnownWorld:
+    """A demo world's sources and truth."""
+    return KnownWorld(
+        ga4=demo.ga4_folder, admin=demo.admin_path, crm=demo.crm_folder, truth=demo.truth.folder
+    )
+
+
+def pull_world(world: KnownWorld, home: Path, as_of: datetime = AS_OF) -> Path:
+    """Bring a company's sources and a ledger of its own into the warehouse of `home`; returns its path."""
     path = home / "warehouse.duckdb"
     ledger = Ledger(f"sqlite:///{home / 'ledger.sqlite'}")
     with open_warehouse(path) as connection:
-        ga4.pull(connection, Ga4Config(uri=str(world.ga4)), as_of=AS_OF)
-        admin.pull(connection, AdminConfig(url=f"sqlite:///{world.admin}"), as_of=AS_OF)
-        crm.pull(connection, parse_crm_uri(str(world.crm)), as_of=AS_OF)
+        ga4.pull(connection, Ga4Config(uri=str(world.ga4)), as_of=as_of)
+        admin.pull(connection, AdminConfig(url=f"sqlite:///{world.admin}"), as_of=as_of)
+        crm.pull(connection, parse_crm_uri(str(world.crm)), as_of=as_of)
         load_ledger(connection, ledger)
-    ledger.engine.dispose()
+    ledger.close()
+    return path
+
+
+@contextmanager
+def built_world(world: KnownWorld, home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Pull, build and test a company; yields it open for reading as `built`, beside its truth as `expected`."""
+    path = pull_world(world, home)
     built = run_dbt(path, "build", "--exclude-resource-type", "unit_test", as_of=AS_OF)
     assert built.bad == {}, built.output
     print(f"\nbuilt and tested in {built.seconds:.0f} s")

@@ -1,6 +1,6 @@
 {# How an hourly run finds out what it has to do again. A model with the config `tracks` (columns) keeps, beside its table,
    the values of these columns whose rows differ from what they were: new, gone or changed. `<model>__touched` gathers them
-   until a build of everything succeeds (orchestration/lib/builds.py drops it then), so that a run that was cut short is made
+   until a build of everything succeeds (orchestration/lib/builds.py empties it then), so that a run that was cut short is made
    good by the next one. A model that others rebuild from must stand before them in the lineage, with ref(). #}
 
 {# Statements for the materializations: write down what differs between the rows before and the rows now. #}
@@ -22,7 +22,8 @@
     {%- endif %}
 {% endmacro %}
 
-{# Statements for the materializations: nothing touched yet; what a run that was cut short touched is kept. #}
+{# Statements for the materializations: the table of notes is there. What a run that was cut short noted is kept, but for a
+   full one, which `clear`s it. #}
 {% macro keep_touched(now, clear=false) %}
     {%- set columns = config.get('tracks') %}
     {%- if columns %}

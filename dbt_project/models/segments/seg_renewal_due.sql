@@ -1,13 +1,2 @@
 {# Their cycle ends within the coming days: time to offer a price for what they own. #}
-select
-    'renewal_due' as segment_key,
-    customer_id,
-    {{ dbt.dateadd('day', -var('renewal_lead_days'), 'due_at') }} as entered_at,
-    cast(to_json(struct_pack(
-        category := category, brand := last_brand, due_at := due_at, cycle_days := cycle_days, is_own_rhythm := is_own_rhythm
-    )) as varchar) as context
-from {{ ref('int_repeat_cycles') }}
-where
-    {{ dbt.dateadd('day', -var('renewal_lead_days'), 'due_at') }} <= {{ as_of() }}
-    and due_at > {{ as_of() }}
-qualify row_number() over (partition by customer_id order by due_at, category) = 1
+{{ cycle_segment('renewal_due', var('renewal_lead_days'), 0) }}

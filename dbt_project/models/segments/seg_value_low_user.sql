@@ -1,8 +1,2 @@
 {# Paid something within the value window, not much. #}
-select
-    'value_low_user' as segment_key,
-    customer_id,
-    value_class_since as entered_at,
-    cast(to_json(struct_pack(paid_value := paid_value)) as varchar) as context
-from {{ ref('int_paid_values') }}
-where value_class = 'low'
+{{ value_segment('low') }}
