@@ -1,9 +1,12 @@
-{# A raw table without the rows its contract set apart. The key is that of data_contracts.quarantine.row_key_sql: every
-   column as length and text, in the contract's order, which is the table's own unless `key_columns` says otherwise.
-   With nothing in quarantine, as usual, nothing is hashed. #}
-{% macro fit_rows(source_name, table_name, key_columns=none) -%}
+{# A raw table, or with `part`, a condition, the rows of it that a run reads, without the rows its contract set apart. The key is
+   that of data_contracts.quarantine.row_key_sql: every column as length and text, in the contract's order, which is the table's
+   own unless `key_columns` says otherwise. With nothing in quarantine nothing is hashed. #}
+{% macro fit_rows(source_name, table_name, key_columns=none, part='true') -%}
     {%- set relation = source(source_name, table_name) -%}
-    select * from {{ relation }}
+    select *
+    from
+        {#- the part first: a hash of every row there ever was costs far more than the part #}
+        (select * from {{ relation }} where {{ part }}) as part
     {%- if execute and has_quarantined_rows(table_name) %}
         {%- set columns = key_columns or (adapter.get_columns_in_relation(relation) | map(attribute='name') | list) %}
     where md5(

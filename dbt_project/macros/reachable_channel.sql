@@ -46,17 +46,14 @@
             with_address.moment_key,
             with_address.position
         from with_address
-        inner join {{ ref('int_addresses') }} as shared
-            on with_address.address = shared.address
-            and with_address.customer_id <> shared.customer_id
-            and shared.given_at <= with_address.at
-        inner join {{ ref('int_consent_intervals') }} as consent
-            on shared.customer_id = consent.customer_id
-            and with_address.channel = consent.channel
-            and with_address.consent_purpose = consent.purpose
-            and consent.valid_from <= with_address.at
-            and coalesce(consent.valid_to, {{ far_future() }}) > with_address.at
-        where consent.status = 'opt_out'
+        inner join {{ ref('int_shared_opt_outs') }} as others
+            on with_address.address = others.address
+            and with_address.channel = others.channel
+            and with_address.consent_purpose = others.purpose
+            and with_address.customer_id <> others.customer_id
+            and others.given_at <= with_address.at
+            and others.valid_from <= with_address.at
+            and coalesce(others.valid_to, {{ far_future() }}) > with_address.at
         group by with_address.moment_key, with_address.position
     ),
 

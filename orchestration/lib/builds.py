@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from orchestration.sources.landing import CHANGES_TABLE, ensure_raw
+from orchestration.sources.landing import CHANGES_TABLE, EVERY_UNIT, ensure_raw
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Whatever is written here decides what tables hold: the rules, the thresholds, and what is set apart.
@@ -104,7 +104,14 @@ def plan_build(
         reason = "the moment lies before the last build's"
     else:
         full_at = last[1].replace(tzinfo=UTC)
-        if _full_build_due(full_at, ZoneInfo(timezone)) <= as_of:
+        flood = connection.execute(
+            f"select min(table_name) from {CHANGES_TABLE} where unit = ? and change_id >"
+            " (select change_id from state.last_build)",
+            [EVERY_UNIT],
+        ).fetchone() or (None,)
+        if flood[0] is not None:
+            full_at, reason = as_of, f"most of raw.{flood[0]} changed"
+        elif _full_build_due(full_at, ZoneInfo(timezone)) <= as_of:
             full_at, reason = as_of, "it is the first run of the day"
     if reason is not None:
         connection.execute("delete from state.last_build")
@@ -127,6 +134,8 @@ def record_build(connection: duckdb.DuckDBPyConnection, plan: BuildPlan) -> None
         "insert into state.last_build values (?, ?, ?, ?)",
         [_naive(plan.as_of), _naive(plan.full_at), plan.change_id, plan.code],
     )
+    # the newest stays: ids grow from it
+    connection.execute(f"delete from {CHANGES_TABLE} where change_id < ?", [plan.change_id])
     connection.execute("commit")
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from activations.ledger import Ledger
 from activations.ledger.schema import UtcDateTime, metadata
-from orchestration.sources.landing import PullResult, transaction
+from orchestration.sources.landing import PullResult, ensure_raw, note_units, transaction
 
 SOURCE = "ledger"
 # What dbt reads. Rate tokens, retries and audience snapshots are the sender's own business.
@@ -28,6 +28,8 @@ LEDGER_TABLES = (
     "sync_runs",
     "sync_rejections",
 )
+# Whose messages are put together again is found by the intent (TableSpec.changes_by).
+CHANGES_BY_INTENT = ("intents", "attempts", "inbound_events")
 TABLES = tuple(f"ledger_{table}" for table in LEDGER_TABLES)
 _CHUNK = 20_000
 
@@ -42,7 +44,7 @@ def load_ledger(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> list[P
     Returns:
         One result a table.
     """
-    connection.execute("create schema if not exists raw")
+    ensure_raw(connection)
     with ledger.engine.connect() as source:
         return [_load_table(connection, source, metadata.tables[name]) for name in LEDGER_TABLES]
 
@@ -75,6 +77,10 @@ def _load_table(
     removed = _count(connection, f"select * from {target} except all select * from ledger_fresh")
     if written or removed:
         with transaction(connection):
+            if table.name in CHANGES_BY_INTENT:
+                note_units(
+                    connection, f"{SOURCE}_{table.name}", "intent_key", target, "ledger_fresh"
+                )
             connection.execute(f"delete from {target}")
             connection.execute(f"insert into {target} select * from ledger_fresh")
     connection.execute("drop table ledger_fresh")

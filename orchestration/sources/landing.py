@@ -22,6 +22,10 @@ import pyarrow as pa
 RAW_SCHEMA = "raw"
 PULLS_TABLE = "raw._pulls"
 CHANGES_TABLE = "raw._changes"
+EVERY_UNIT = "*"
+"""Unit of a change to so much of a table that it is read as a whole."""
+MOST_UNITS = 1_000_000
+"""A landing that changes more units than this notes `EVERY_UNIT`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +50,17 @@ class TableSpec:
     """A raw table: its columns and, where rows have one, their key.
 
     Attributes:
-        name: Table name without the schema.
+        name: Table name without the schema: the source's name, `_`, the source's own name of the table.
         columns: All columns, in order.
         key: Columns that identify a row; empty means that the whole row is its own identity.
+        changes_by: Column whose values are noted as changed when rows of theirs are, for staging
+            models that read only these again. None where staging reads the whole table.
     """
 
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
+    changes_by: str | None = None
 
     @property
     def qualified(self) -> str:
@@ -187,6 +194,51 @@ def note_change(connection: duckdb.DuckDBPyConnection, source: str, table: str, 
         f" select coalesce(max(change_id), 0) + 1, ?, ?, ? from {CHANGES_TABLE}",
         [source, table, unit],
     )
+
+
+def note_units(
+    connection: duckdb.DuckDBPyConnection, table: str, changes_by: str, before: str, now: str
+) -> None:
+    """Note the units of a raw table whose rows differ between two relations, NULL left out.
+
+    Call it in the transaction that changes them, before it does.
+
+    Args:
+        connection: Open warehouse.
+        table: The raw table, without the schema, named after its source: `crm_messages`.
+        changes_by: Column whose values are the units.
+        before: A table name or parenthesised query.
+        now: Another with the same columns in the same order.
+    """
+    unit = quote(changes_by)
+    # sums of hashes: equal for equal multisets of rows, and nothing is sorted or joined
+    connection.execute(
+        f"""
+        create or replace temp table _landing_units as
+        select cast({unit} as varchar) as unit
+        from (
+            select {unit}, cast(hash(content) as hugeint) as digest, 1 as side
+            from {now} as content
+            union all
+            select {unit}, -cast(hash(content) as hugeint), -1
+            from {before} as content
+        ) as sides
+        where {unit} is not null
+        group by {unit}
+        having sum(side) <> 0 or sum(digest) <> 0
+        """
+    )
+    source, _, _ = table.partition("_")
+    if count_rows(connection, "_landing_units") > MOST_UNITS:
+        note_change(connection, source, table, EVERY_UNIT)
+    else:
+        connection.execute(
+            f"insert into {CHANGES_TABLE}"
+            f" select (select coalesce(max(change_id), 0) + 1 from {CHANGES_TABLE}), ?, ?, unit"
+            " from _landing_units",
+            [source, table],
+        )
+    connection.execute("drop table _landing_units")
 
 
 def ensure_table(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> None:
@@ -388,21 +440,25 @@ def apply_upsert(
     )
     removed = 0
     written = count_rows(connection, "_landing_changed")
+    present = ", ".join(f"present.{quote(name)}" for name in spec.column_names)
+    gone = (
+        f"from {spec.qualified} as present where not exists (select 1"
+        f" from _landing_latest as latest where {_matches('latest', 'present', spec.identity)})"
+    )
+    replaced = (
+        f"from {spec.qualified} as present where exists (select 1"
+        f" from _landing_changed as changed where {_matches('changed', 'present', spec.identity)})"
+    )
+    old = f"select {present} {replaced}"
     if is_full:
-        removed = _count_of(
-            connection.execute(
-                f"delete from {spec.qualified} as present where not exists (select 1"
-                f" from _landing_latest as latest"
-                f" where {_matches('latest', 'present', spec.identity)})"
-            )
-        )
+        old = f"{old} union all select {present} {gone}"
+    if spec.changes_by is not None:
+        note_units(connection, spec.name, spec.changes_by, f"({old})", "_landing_changed")
+    if is_full:
+        removed = _count_of(connection.execute(f"delete {gone}"))
     if written:
         if differs:
-            connection.execute(
-                f"delete from {spec.qualified} as present where exists (select 1"
-                f" from _landing_changed as changed"
-                f" where {_matches('changed', 'present', spec.identity)})"
-            )
+            connection.execute(f"delete {replaced}")
         connection.execute(
             f"insert into {spec.qualified} ({names}) select {names} from _landing_changed"
         )
@@ -439,6 +495,8 @@ def apply_replace(
     removed = count_rows(connection, window)
     if new[0] == removed and (removed == 0 or digest(connection, window) == new):
         return LandedCounts()
+    if spec.changes_by is not None:
+        note_units(connection, spec.name, spec.changes_by, window, incoming)
     if removed:
         connection.execute(f"delete from {spec.qualified} where {where}")
     if new[0]:

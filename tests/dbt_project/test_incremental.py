@@ -17,8 +17,11 @@ import pytest
 from orchestration.demo.world import World
 from orchestration.lib.builds import plan_build, record_build
 from orchestration.lib.dbt import DbtProject
+from orchestration.lib.ledger_pull import CHANGES_BY_INTENT
 from orchestration.lib.warehouse import open_warehouse
-from orchestration.sources.landing import note_change
+from orchestration.sources.admin.tables import ADMIN_TABLES
+from orchestration.sources.crm.tables import CRM_TABLES
+from orchestration.sources.landing import note_change, note_units
 from tests.dbt_project.worlds import AS_OF, known_world, pull_world
 
 pytestmark = [pytest.mark.usefixtures("dbt_in_process"), pytest.mark.filterwarnings("ignore")]
@@ -37,6 +40,11 @@ TELLS_OF_THE_RUN = {
     "intermediate.int_touched_visitors",
     "intermediate.int_touched_devices",
     "intermediate.int_touched_customers",
+    "intermediate.int_touched_messages",
+    "intermediate.int_touched_readers",
+    "staging.stg_admin__changed_quotes",
+    "staging.stg_crm__changed_entries",
+    "staging.stg_crm__changed_messages",
 }
 
 # By ranges with a handful of rows of a seed: that is what they compare.
@@ -213,6 +221,66 @@ def crm_corrects_contacts(connection: Connection, dice: random.Random) -> None:
     connection.execute("delete from raw.crm_contacts where contact_id = ?", [gone])
 
 
+def crm_corrects_messages(connection: Connection, dice: random.Random) -> None:
+    """Receipts come late, twice and for the first time, a message goes, one was somebody else's."""
+    late, doubled, gone, moved, stopped = (
+        _one(connection, dice, "select message_id from raw.crm_messages")[0] for _ in range(5)
+    )
+    number = dice.randint(1, 10**9)
+    for message, event in ((late, "read"), (late, "click"), (stopped, "opt_out")):
+        connection.execute(
+            f"insert into raw.crm_channel_events select 'L{number}' || ?, message_id, channel, ?,"
+            " epoch_ms(try_cast(sent_at as timestamptz)) + 600000, null, null"
+            " from raw.crm_messages where message_id = ?",
+            [event, event, message],
+        )
+    connection.execute(
+        f"insert into raw.crm_channel_events select * replace ('D{number}' || event_id as event_id,"
+        " ts_epoch_ms - 60000 as ts_epoch_ms) from raw.crm_channel_events where message_id = ?",
+        [doubled],
+    )
+    connection.execute("delete from raw.crm_messages where message_id = ?", [gone])
+    (contact,) = _one(connection, dice, "select contact_id from raw.crm_contacts")
+    connection.execute(
+        "update raw.crm_messages set contact_id = ? where message_id = ?", [contact, moved]
+    )
+    (entry,) = _one(connection, dice, "select entry_id from raw.crm_journey_entries")
+    connection.execute(
+        "update raw.crm_journey_entries set journey_key = 'other' where entry_id = ?", [entry]
+    )
+
+
+def ledger_tells_of_sends(connection: Connection, dice: random.Random) -> None:
+    """The last run sent to some people; receipts came, some of them lie ahead of the next run."""
+    people = connection.execute(
+        "select customer_id from intermediate.int_customers order by 1"
+    ).fetchall()
+    for (customer,) in dice.sample(people, 20):
+        intent = f"I{dice.randint(1, 10**12)}"
+        channel = dice.choice(["whatsapp", "email"])
+        connection.execute(
+            "insert into raw.ledger_intents by name select ? as intent_key, 'broadcast' as journey_key,"
+            " ? as entry_key, 's' as step_key, ? as customer_id, ? as channel, 'promotional' as purpose,"
+            " 1 as priority, as_of as due_at, as_of as latest_useful_at, 'planned' as outcome,"
+            " as_of as run_as_of, as_of as decided_at, as_of as updated_at from state.last_build",
+            [intent, intent, customer, channel],
+        )
+        connection.execute(
+            "insert into raw.ledger_attempts by name select 'A' || ? as attempt_id, ? as intent_key,"
+            " 1 as attempt_no, ? as channel, as_of as run_as_of, 'r' as claimed_by,"
+            " as_of + interval 1 minute as claimed_at, 'accepted' as status, as_of as updated_at"
+            " from state.last_build",
+            [intent, intent, channel],
+        )
+        for event in dice.sample(["delivered", "read", "click"], 2):
+            connection.execute(
+                "insert into raw.ledger_inbound_events by name select 'E' || ? || ? as event_id,"
+                " ? as channel, ? as event, ? as intent_key,"
+                " as_of + to_minutes(?) as occurred_at, as_of as received_at from state.last_build",
+                [intent, event, channel, event, intent, dice.randint(5, 3000)],
+            )
+
+
 MUTATIONS: tuple[Mutation, ...] = (
     ga4_rows_come_late,
     ga4_rows_are_doubled,
@@ -223,7 +291,15 @@ MUTATIONS: tuple[Mutation, ...] = (
     panel_corrects_quotes,
     panel_corrects_people,
     crm_corrects_contacts,
+    crm_corrects_messages,
+    ledger_tells_of_sends,
 )
+# As the pulls note it: TableSpec.changes_by.
+NOTED = {
+    **{spec.name: spec.changes_by for spec in CRM_TABLES if spec.changes_by},
+    **{table.spec.name: table.spec.changes_by for table in ADMIN_TABLES if table.spec.changes_by},
+    **{f"ledger_{table}": "intent_key" for table in CHANGES_BY_INTENT},
+}
 HOURS = (1, 1, 5, 26, 24 * 31)
 
 
@@ -293,10 +369,15 @@ def test_hourly_runs_arrive_at_what_a_full_build_gives(tmp_path: Path, seed: int
     assert _build(path, tmp_path / "dbt", as_of) is not None
     for number in range(rounds):
         # at first nothing but time moves
-        mutations = dice.sample(MUTATIONS, 6) if number else []
+        mutations = dice.sample(MUTATIONS, 7) if number else []
         with open_warehouse(path) as connection:
+            for table in NOTED:
+                connection.execute(f"create temp table {table} as from raw.{table}")
             for mutate in mutations:
                 mutate(connection, dice)
+            for table, changes_by in NOTED.items():
+                note_units(connection, table, changes_by, f"temp.{table}", f"raw.{table}")
+                connection.execute(f"drop table temp.{table}")
             connection.execute("update state.last_build set full_at = full_at + interval 90 day")
         as_of += timedelta(hours=dice.choice(HOURS) if number else 30)
         assert _build(path, tmp_path / "dbt", as_of) is None

@@ -45,12 +45,12 @@
 {%- endmacro %}
 
 {# In an incremental model, a condition that keeps the part this run rebuilds; in a full one, true. `column` is what the
-   relation at hand calls the column `replaced_by`, `replaced_from` the model that lists its values. #}
-{% macro only_replaced(column, replaced_from) -%}
+   relation at hand calls the column `replaced_by`, `replaced_from` the model that lists its values, as `listed_as`. #}
+{% macro only_replaced(column, replaced_from, listed_as=none) -%}
     {#- for the lineage; a unit test is never incremental, has no `this` and need not give the model -#}
     {%- if not execute %}{% do ref(replaced_from) %}{% endif -%}
     {%- if this is not none and is_incremental() -%}
-        {{ column }} in (select {{ config.get('replaced_by') }} from {{ ref(replaced_from) }})
+        {{ column }} in (select {{ listed_as or config.get('replaced_by') }} from {{ ref(replaced_from) }})
     {%- else -%}
         true
     {%- endif %}

@@ -1,26 +1,27 @@
-{# Instants are naive UTC timestamps; these turn the sources' four clocks into them and back to a customer's wall clock. #}
+{# Instants are naive UTC timestamps; these turn the sources' four clocks into them and back to a customer's wall clock.
+   `at time zone 'UTC'` asks the calendar library what an integer says already: it was half or more of what a reading cost. #}
 
 {% macro utc_from_epoch_micros(column) -%}{{ return(adapter.dispatch('utc_from_epoch_micros')(column)) }}{%- endmacro %}
 {% macro default__utc_from_epoch_micros(column) -%}make_timestamp({{ column }}){%- endmacro %}
 
 {% macro utc_from_local_text(column, zone=none) -%}{{ return(adapter.dispatch('utc_from_local_text')(column, zone or "'" ~ var('tenant_timezone') ~ "'")) }}{%- endmacro %}
 {% macro default__utc_from_local_text(column, zone) -%}
-    (try_cast({{ column }} as timestamp) at time zone {{ zone }} at time zone 'UTC')
+    make_timestamp(epoch_us(try_cast({{ column }} as timestamp) at time zone {{ zone }}))
 {%- endmacro %}
 
 {% macro utc_from_iso_text(column) -%}{{ return(adapter.dispatch('utc_from_iso_text')(column)) }}{%- endmacro %}
 {% macro default__utc_from_iso_text(column) -%}
-    (try_cast({{ column }} as timestamptz) at time zone 'UTC')
+    make_timestamp(epoch_us(try_cast({{ column }} as timestamptz)))
 {%- endmacro %}
 
 {% macro local_from_utc(column, zone=none) -%}{{ return(adapter.dispatch('local_from_utc')(column, zone or "'" ~ var('tenant_timezone') ~ "'")) }}{%- endmacro %}
 {% macro default__local_from_utc(column, zone) -%}
-    ({{ column }} at time zone 'UTC' at time zone {{ zone }})
+    (make_timestamptz(epoch_us({{ column }})) at time zone {{ zone }})
 {%- endmacro %}
 
 {% macro utc_from_local(column, zone=none) -%}{{ return(adapter.dispatch('utc_from_local')(column, zone or "'" ~ var('tenant_timezone') ~ "'")) }}{%- endmacro %}
 {% macro default__utc_from_local(column, zone) -%}
-    ({{ column }} at time zone {{ zone }} at time zone 'UTC')
+    make_timestamp(epoch_us({{ column }} at time zone {{ zone }}))
 {%- endmacro %}
 
 {% macro hours_between(earlier, later) -%}{{ return(adapter.dispatch('hours_between')(earlier, later)) }}{%- endmacro %}

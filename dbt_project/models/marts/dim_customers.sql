@@ -68,25 +68,6 @@ quotes as (
     group by customer_id
 ),
 
-engagement as (
-    select
-        customer_id,
-        count(*) filter (
-            where delivered_at > {{ dbt.dateadd('day', -var('listening_window_days'), as_of()) }} and delivered_at <= {{ as_of() }}
-        ) as delivered,
-        max(greatest(read_at, opened_at, clicked_at, replied_at)) as last_engaged_at
-    from {{ ref('int_messages_before') }}
-    where customer_id is not null
-    group by customer_id
-),
-
-sessions as (
-    select customer_id, max(started_at) as last_session_at
-    from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null
-    group by customer_id
-),
-
 open_checkouts as (
     select
         checkouts.customer_id,
@@ -199,8 +180,8 @@ assembled as (
         came.first_campaign,
         came.last_channel_group,
         {{ hours_between('customers.last_activity_at', as_of()) }} / 24 as days_silent,
-        coalesce(engagement.delivered, 0) as delivered_in_window,
-        greatest(engagement.last_engaged_at, sessions.last_session_at) as last_engaged_at,
+        coalesce(spells.delivered_in_window, 0) as delivered_in_window,
+        spells.last_engaged_at,
         coalesce(reachable.is_reachable, false) as is_reachable,
         {% for channel in ['whatsapp', 'sms', 'email', 'push'] %}
         coalesce(reachable.reachable_{{ channel }}, false) as reachable_{{ channel }},
@@ -221,8 +202,7 @@ assembled as (
     left join {{ ref('int_rfm') }} as rfm on customers.customer_id = rfm.customer_id
     left join {{ ref('int_customer_value') }} as future on customers.customer_id = future.customer_id
     left join {{ ref('int_customer_acquisition') }} as came on customers.customer_id = came.customer_id
-    left join engagement on customers.customer_id = engagement.customer_id
-    left join sessions on customers.customer_id = sessions.customer_id
+    left join {{ ref('int_engagement_spells') }} as spells on customers.customer_id = spells.customer_id
     left join reachable on customers.customer_id = reachable.customer_id
     left join consent on customers.customer_id = consent.customer_id
     left join cities on customers.customer_id = cities.customer_id

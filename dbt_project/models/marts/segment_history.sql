@@ -44,6 +44,16 @@ ended as (
     where same_stay.customer_id is null and open_stays.entered_at <= {{ as_of() }}
 )
 {% endif %}
+,
+
+-- what stands as it stood is not written again
+news as (
+    select segment_key, customer_id, entered_at, context from members
+    {%- if is_incremental() %}
+    except
+    select segment_key, customer_id, entered_at, context from open_stays
+    {%- endif %}
+)
 
 select
     segment_key,
@@ -52,7 +62,7 @@ select
     context,
     cast(null as timestamp) as exited_at,
     cast(null as varchar) as reason
-from members
+from news
 {% if is_incremental() %}
 union all
 select

@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     segment_key,
     customer_id,

@@ -59,11 +59,14 @@ def _table(
     key: tuple[str, ...] = (),
     cursor: str | None = None,
     cursor_kind: CursorKind | None = None,
+    changes_by: str | None = None,
     is_optional: bool = False,
 ) -> AdminTable:
     return AdminTable(
         source_name=source_name,
-        spec=TableSpec(name=f"admin_{source_name}", columns=columns, key=key),
+        spec=TableSpec(
+            name=f"admin_{source_name}", columns=columns, key=key, changes_by=changes_by
+        ),
         cursor=cursor,
         cursor_kind=cursor_kind,
         is_optional=is_optional,
@@ -115,6 +118,7 @@ ADMIN_TABLES: tuple[AdminTable, ...] = (
         _text("platform"),
         _time("created_at"),
         key=("quote_id",),
+        changes_by="quote_id",
         cursor="quote_id",
         cursor_kind="id",
     ),

@@ -50,6 +50,7 @@ JOURNEY_ENTRIES = TableSpec(
         _text("experiment_id"),
         _text("variant"),
     ),
+    changes_by="entry_id",
 )
 
 ASSIGNMENTS = TableSpec(
@@ -72,6 +73,7 @@ MESSAGES = TableSpec(
         _time("sent_at"),
         Column(name="cost_inr", type="DOUBLE"),
     ),
+    changes_by="message_id",
 )
 
 CHANNEL_EVENTS = TableSpec(
@@ -85,6 +87,7 @@ CHANNEL_EVENTS = TableSpec(
         _text("reason"),
         _time("received_at"),
     ),
+    changes_by="message_id",
 )
 
 CRM_TABLES: tuple[TableSpec, ...] = (

@@ -1,4 +1,5 @@
 {# What each customer's consent is now and since when, statements that only repeat it left out. #}
+{{ config(tracks=['customer_id']) }}
 with
 
 statements as (

@@ -1,4 +1,5 @@
 {# Where a person first came from, and where they last came from other than directly. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
 with
 
 visits as (
@@ -15,7 +16,7 @@ visits as (
             partition by customer_id order by channel_group = 'Direct', started_at desc, session_key desc
         ) as nth_back
     from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null
+    where customer_id is not null and {{ only_touched('customer_id') }}
 ),
 
 touches as (

@@ -1,5 +1,6 @@
 {# Where each customer lives, since when, and what that means to us: the cluster and the priority of the zone.
    What the account says is the truth; the city of the last quote stands in for it where no account says one. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
 with
 
 told as (
@@ -10,7 +11,7 @@ told as (
         city as place
     from {{ ref('int_activities') }}
     -- GA4 guesses a city from the network address: that is where a provider has its exchange
-    where activity in ('signed_up', 'quote_viewed') and source = 'admin' and city <> ''
+    where activity in ('signed_up', 'quote_viewed') and source = 'admin' and city <> '' and {{ only_touched('customer_id') }}
 ),
 
 believed as (

@@ -1,4 +1,5 @@
 {# One row a customer: who they are, when first seen and known, whether they are a test user or deleted. #}
+{{ config(tracks=['customer_id']) }}
 with
 
 customer_map as (

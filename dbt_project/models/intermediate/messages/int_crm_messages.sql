@@ -1,8 +1,14 @@
 {# The older tool's messages in our own shape. A campaign that was not a journey entry is a broadcast. #}
+{{ config(
+    materialized='incremental',
+    replaced_by='message_id',
+    replaced_from='int_touched_messages',
+    tracks=['customer_id']
+) }}
 with
 
 messages as (
-    select * from {{ ref('stg_crm__messages') }}
+    select * from {{ ref('stg_crm__messages') }} where {{ only_replaced('message_id', 'int_touched_messages', 'crm_message_id') }}
 ),
 
 entries as (
@@ -21,6 +27,7 @@ events as (
         min(case when event = 'failed' then reason end) as failure_class,
         min(case when event = 'opt_out' then occurred_at end) as opted_out_at
     from {{ ref('stg_crm__channel_events') }}
+    where {{ only_replaced('message_id', 'int_touched_messages', 'crm_message_id') }}
     group by message_id
 )
 

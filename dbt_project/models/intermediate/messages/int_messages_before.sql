@@ -1,4 +1,6 @@
-{# Every message handed over before this run, ours and the older tool's: what caps, cooldowns and attention are counted on. #}
+{# Every message to a customer handed over before this run, ours and the older tool's: what caps, cooldowns and attention are
+   counted on. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_readers') }}
 select
     message_id,
     customer_id,
@@ -15,7 +17,7 @@ select
     clicked_at,
     replied_at
 from {{ ref('int_own_messages') }}
-where run_as_of < {{ as_of() }}
+where run_as_of < {{ as_of() }} and customer_id is not null and {{ only_replaced('customer_id', 'int_touched_readers') }}
 union all
 select
     message_id,
@@ -33,3 +35,4 @@ select
     clicked_at,
     replied_at
 from {{ ref('int_crm_messages') }}
+where customer_id is not null and {{ only_replaced('customer_id', 'int_touched_readers') }}

@@ -1,17 +1,22 @@
 {# How much promotion each customer bears, by what they did with the last of it: the tier (seed fatigue_tiers), and since when. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_readers') }}
 with
 
 messages as (
     select customer_id, delivered_at, engaged_at
     from {{ ref('int_engagements') }}
-    where purpose = 'promotional'
+    where purpose = 'promotional' and {{ only_replaced('customer_id', 'int_touched_readers') }}
 ),
 
 -- who took a consent back; who never gave one was not tired by us
 opt_outs as (
     select customer_id, since as happened_at
     from {{ ref('int_consent_now') }}
-    where purpose = 'promotional' and status = 'opt_out' and is_changed
+    where
+        purpose = 'promotional'
+        and status = 'opt_out'
+        and is_changed
+        and {{ only_replaced('customer_id', 'int_touched_readers') }}
 ),
 
 -- a message counts for as long as the window, and what was done with it leaves with it

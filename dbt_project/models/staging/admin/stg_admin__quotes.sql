@@ -1,8 +1,13 @@
-{{ config(tracks=['quote_id', 'created_at']) }}
+{{ config(
+    materialized='incremental',
+    replaced_by='quote_id',
+    replaced_from='stg_admin__changed_quotes',
+    tracks=['quote_id', 'created_at']
+) }}
 with
 
 quotes as (
-    {{ fit_rows('admin', 'admin_quotes') }}
+    {{ fit_rows('admin', 'admin_quotes', part=only_replaced('quote_id', 'stg_admin__changed_quotes')) }}
 ),
 
 cleaned as (

@@ -1,9 +1,10 @@
 {# Webhooks come twice, late and with wrong clocks: one row a message and event (the earliest). A time after its own
    receipt is a clock running ahead (local time sent as UTC): the receipt time is the latest it can have happened. #}
+{{ config(materialized='incremental', replaced_by='message_id', replaced_from='stg_crm__changed_messages') }}
 with
 
 channel_events as (
-    {{ fit_rows('crm', 'crm_channel_events') }}
+    {{ fit_rows('crm', 'crm_channel_events', part=only_replaced('message_id', 'stg_crm__changed_messages')) }}
 ),
 
 cleaned as (
@@ -16,7 +17,7 @@ cleaned as (
         reason,
         {{ utc_from_iso_text('received_at') }} as received_at
     from channel_events
-    where event_id is not null
+    where event_id is not null and message_id is not null
 ),
 
 timed as (
@@ -39,4 +40,4 @@ select
     reason
 from timed
 where occurred_at <= {{ as_of() }} and coalesce(received_at, occurred_at) <= {{ as_of() }}
-qualify row_number() over (partition by message_id, event order by occurred_at, event_id) = 1
+qualify row_number() over (partition by message_id, event order by occurred_at, event_id, received_at, reason) = 1

@@ -1,7 +1,8 @@
+{{ config(materialized='incremental', replaced_by='entry_id', replaced_from='stg_crm__changed_entries') }}
 with
 
 journey_entries as (
-    {{ fit_rows('crm', 'crm_journey_entries') }}
+    {{ fit_rows('crm', 'crm_journey_entries', part=only_replaced('entry_id', 'stg_crm__changed_entries')) }}
 ),
 
 cleaned as (
@@ -29,4 +30,4 @@ select
     variant
 from cleaned
 where entered_at <= {{ as_of() }}
-qualify row_number() over (partition by entry_id order by entered_at) = 1
+qualify row_number() over (partition by entry_id order by entered_at, contact_id, journey_key, arm) = 1

@@ -1,7 +1,8 @@
+{{ config(materialized='incremental', replaced_by='message_id', replaced_from='stg_crm__changed_messages') }}
 with
 
 messages as (
-    {{ fit_rows('crm', 'crm_messages') }}
+    {{ fit_rows('crm', 'crm_messages', part=only_replaced('message_id', 'stg_crm__changed_messages')) }}
 ),
 
 cleaned as (
@@ -35,4 +36,4 @@ select
     cost
 from cleaned
 where sent_at <= {{ as_of() }}
-qualify row_number() over (partition by message_id order by sent_at) = 1
+qualify row_number() over (partition by message_id order by sent_at, contact_id, entry_id, channel, template_id) = 1

@@ -4,7 +4,7 @@
 with
 
 changes as (
-    select * from {{ changes_since_last_build('ga4') }}
+    {{ changed_units(['ga4_events']) }}
 ),
 
 last_build as (

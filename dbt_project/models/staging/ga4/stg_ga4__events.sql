@@ -8,15 +8,11 @@
 ) }}
 with
 
-fit_events as (
+events as (
     {{ fit_rows('ga4', 'ga4_events', [
         '_table', '_table_date', 'event_timestamp', 'event_name', 'event_server_timestamp_offset', 'user_pseudo_id',
         'event_bundle_sequence_id',
-    ]) }}
-),
-
-events as (
-    select * from fit_events where {{ only_replaced('_table_date', 'stg_ga4__changed_dates') }}
+    ], part=only_replaced('_table_date', 'stg_ga4__changed_dates')) }}
 ),
 
 daily_dates as (

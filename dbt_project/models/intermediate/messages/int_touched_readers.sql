@@ -1,0 +1,89 @@
+{# Whose messages, and what follows from them, an hourly run does again: whose messages, receipts, visits, consent or identifiers differ
+   from what the last complete build saw, and for whom time alone moved one into or out of a window. Too many is harmless. #}
+with
+
+remapped as (
+    {{ touched_rows('int_customer_map', 'customer_id') }}
+),
+
+told as (
+    {{ touched_rows('int_crm_messages', 'customer_id') }}
+),
+
+resessioned as (
+    {{ touched_rows('int_ga4_sessions', 'customer_id') }}
+),
+
+restated as (
+    {{ touched_rows('int_consent_now', 'customer_id') }}
+),
+
+changed_people as (
+    {{ touched_rows('int_customers', 'customer_id') }}
+),
+
+last_build as (
+    select * from {{ last_build() }}
+),
+
+redirects as (
+    select id_value as former_id, customer_id from {{ ref('int_customer_map') }} where id_type = 'former_customer'
+),
+
+-- what the last run sent was not yet a message before it
+sent as (
+    select attempts.intent_key
+    from {{ ref('stg_ledger__attempts') }} as attempts
+    inner join last_build on attempts.run_as_of >= last_build.as_of
+    union
+    select events.intent_key
+    from {{ ref('stg_ledger__inbound_events') }} as events
+    inner join last_build on events.occurred_at > last_build.as_of
+    union
+    select unit
+    from ({{ changed_units(['ledger_intents', 'ledger_attempts', 'ledger_inbound_events']) }}) as changes
+)
+
+select customer_id from remapped where customer_id is not null
+union
+select customer_id from told where customer_id is not null
+union
+select customer_id from resessioned where customer_id is not null
+union
+select customer_id from restated
+union
+select customer_id from changed_people
+union
+select coalesce(redirects.customer_id, intents.customer_id)
+from {{ ref('stg_ledger__intents') }} as intents
+inner join sent on intents.intent_key = sent.intent_key
+left join redirects on intents.customer_id = redirects.former_id
+union
+-- an opt-out counts for the tier as long as a message does
+select consents.customer_id
+from {{ ref('int_consent_now') }} as consents
+inner join last_build
+    on consents.since > {{ dbt.dateadd('day', -var('volume_window_days'), 'last_build.as_of') }}
+    and consents.since <= {{ dbt.dateadd('day', -var('volume_window_days'), as_of()) }}
+{%- if execute and held_relation('int_messages_before') is not none %}
+union
+select messages.customer_id
+from {{ held_relation('int_messages_before') }} as messages
+inner join last_build on true
+where
+    {%- for moment in ['delivered_at', 'read_at', 'opened_at', 'clicked_at', 'replied_at'] %}
+    {%- for days in [0, var('listening_window_days'), var('volume_window_days')] %}
+    {% if not loop.first or moment != 'delivered_at' %}or {% endif %}(
+        messages.{{ moment }} > {{ dbt.dateadd('day', -days, 'last_build.as_of') }}
+        and messages.{{ moment }} <= {{ dbt.dateadd('day', -days, as_of()) }}
+    )
+    {%- endfor %}
+    {%- endfor %}
+union
+select sessions.customer_id
+from {{ ref('int_ga4_sessions') }} as sessions
+inner join last_build
+    on sessions.started_at > {{ dbt.dateadd('day', -var('listening_window_days'), 'last_build.as_of') }}
+    and sessions.started_at <= {{ dbt.dateadd('day', -var('listening_window_days'), as_of()) }}
+where sessions.customer_id is not null
+{%- endif %}
