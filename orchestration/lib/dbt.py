@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchestration.lib.warehouse import as_sql_timestamp
+from orchestration.lib.warehouse import DEFAULT_MEMORY, as_sql_timestamp
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 AFTER_SEND_TAG = "after_send"
@@ -57,15 +57,20 @@ class NodeResult:
 class DbtProject:
     """The dbt project as one process uses it: parsed once, run as often as wanted."""
 
-    def __init__(self, *, warehouse: Path, target: Path) -> None:
+    def __init__(self, *, warehouse: Path, target: Path, memory: str = DEFAULT_MEMORY) -> None:
         """Bind the project to a warehouse.
 
         Args:
             warehouse: The DuckDB file models are built in.
             target: Folder for dbt's manifest, compiled SQL and logs.
+            memory: Most memory the warehouse takes, such as 2GB.
         """
-        self._warehouse = warehouse
         self._target = target
+        # profiles.yml reads these, the only way dbt has
+        self._environment = {
+            "LIFECYCLE_WAREHOUSE": str(warehouse),
+            "LIFECYCLE_WAREHOUSE_MEMORY": memory,
+        }
 
     @property
     def manifest_path(self) -> Path:
@@ -178,17 +183,17 @@ class DbtProject:
 
     @contextmanager
     def _quiet_environment(self) -> Iterator[None]:
-        # profiles.yml finds the file through the environment, the only way dbt has.
-        before = os.environ.get("LIFECYCLE_WAREHOUSE")
-        os.environ["LIFECYCLE_WAREHOUSE"] = str(self._warehouse)
+        before = {name: os.environ.get(name) for name in self._environment}
+        os.environ.update(self._environment)
         try:
             yield
         finally:
             self._release()
-            if before is None:
-                del os.environ["LIFECYCLE_WAREHOUSE"]
-            else:
-                os.environ["LIFECYCLE_WAREHOUSE"] = before
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def explain_failures(results: Iterable[NodeResult]) -> str:

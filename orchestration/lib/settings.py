@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from dotenv import dotenv_values
 
 from activations.erasure.identifiers import SHORTEST_KEY
+from orchestration.lib.warehouse import DEFAULT_MEMORY
 
 
 class SettingsError(Exception):
@@ -57,6 +59,12 @@ SETTINGS: tuple[Setting, ...] = (
         name="LIFECYCLE_HOME",
         default="./.lifecycle",
         help="Folder for the warehouse, ledger, published copy, reports and Dagster's storage.",
+    ),
+    Setting(
+        name="LIFECYCLE_MEMORY",
+        default=DEFAULT_MEMORY,
+        help="Most memory the warehouse takes, such as 2GB; what does not fit is done on disk, beside the file. "
+        "The rest of a run takes about 1 GB on top.",
     ),
     Setting(
         name="LIFECYCLE_ENV",
@@ -200,7 +208,7 @@ PREFIXES = (
     *sorted({f"{setting.name.split('_')[0]}_" for setting in SETTINGS if setting.needed_by}),
 )
 # Set by the product for its own child processes.
-INTERNAL = ("LIFECYCLE_WAREHOUSE",)
+INTERNAL = ("LIFECYCLE_WAREHOUSE", "LIFECYCLE_WAREHOUSE_MEMORY")
 PRODUCTION_NEEDS = (
     "GA4_EXPORT_URI",
     "ADMIN_DATABASE_URL",
@@ -216,6 +224,7 @@ class Settings:
     """The settings of one process, checked. Secrets never show in a repr."""
 
     home: Path
+    memory: str
     environment: Environment
     tenant_timezone: str
     ga4_export_uri: str
@@ -355,6 +364,10 @@ def _build(values: Mapping[str, str]) -> Settings:
             f"TENANT_TIMEZONE {values['TENANT_TIMEZONE']!r} is not an IANA time zone, "
             "such as Asia/Kolkata."
         ) from None
+    if not re.fullmatch(r"[1-9]\d*(\.\d+)? ?[KMGT]i?B", values["LIFECYCLE_MEMORY"]):
+        raise SettingsError(
+            f"LIFECYCLE_MEMORY is {values['LIFECYCLE_MEMORY']!r}; it must be a size such as 2GB."
+        )
     home = Path(values["LIFECYCLE_HOME"]).expanduser().resolve()
     # The sandbox's credentials are fixed and worthless; production gets none by default.
     defaults = _SANDBOX_DEFAULTS if environment is Environment.SANDBOX else _PRODUCTION_DEFAULTS
@@ -364,6 +377,7 @@ def _build(values: Mapping[str, str]) -> Settings:
 
     return Settings(
         home=home,
+        memory=values["LIFECYCLE_MEMORY"],
         environment=environment,
         tenant_timezone=values["TENANT_TIMEZONE"],
         ga4_export_uri=values["GA4_EXPORT_URI"],

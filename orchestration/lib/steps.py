@@ -105,7 +105,7 @@ class Run:
 
     def connect(self) -> Any:
         """Open the warehouse for writing; a context manager."""
-        return open_warehouse(self.settings.warehouse_path)
+        return open_warehouse(self.settings.warehouse_path, memory=self.settings.memory)
 
 
 @contextmanager
@@ -126,7 +126,11 @@ def open_run(settings: Settings, outside: Outside | None = None) -> Iterator[Run
             settings=settings,
             outside=outside or stack.enter_context(open_outside(settings, ledger)),
             ledger=ledger,
-            dbt=DbtProject(warehouse=settings.warehouse_path, target=settings.home / "dbt"),
+            dbt=DbtProject(
+                warehouse=settings.warehouse_path,
+                target=settings.home / "dbt",
+                memory=settings.memory,
+            ),
         )
 
 

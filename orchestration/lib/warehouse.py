@@ -31,6 +31,7 @@ SCHEMAS = (
 # What people query. Raw rows, addresses in flight and state stay behind.
 PUBLISHED_SCHEMAS = ("marts", "segments")
 LOCK_WAIT_SECONDS = 20.0
+DEFAULT_MEMORY = "2GB"
 
 
 class WarehouseBusyError(Exception):
@@ -47,14 +48,21 @@ def as_sql_timestamp(instant: datetime) -> str:
 
 
 @contextmanager
-def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_warehouse(
+    path: Path, *, read_only: bool = False, memory: str = DEFAULT_MEMORY
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the warehouse in UTC with its schemas, and close it whatever happens.
+
+    Args:
+        path: The DuckDB file.
+        read_only: Whether to open it for reading.
+        memory: Most memory to take; what does not fit is done on disk.
 
     Raises:
         WarehouseBusyError: Another process held the file for longer than LOCK_WAIT_SECONDS.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = _connect(path, read_only=read_only)
+    connection = _connect(path, read_only=read_only, memory=memory)
     try:
         if not read_only:
             for schema in SCHEMAS:
@@ -64,13 +72,14 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.Du
         connection.close()
 
 
-def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+def _connect(path: Path, *, read_only: bool, memory: str) -> duckdb.DuckDBPyConnection:
     # The settings are those of dbt_project/profiles.yml: two connections of one process must agree.
     config = {
         "TimeZone": "UTC",
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "preserve_insertion_order": False,
+        "memory_limit": memory,
     }
     deadline = time.monotonic() + LOCK_WAIT_SECONDS
     while True:

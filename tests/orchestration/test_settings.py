@@ -49,6 +49,7 @@ def test_every_setting_is_in_the_example_and_nothing_else() -> None:
         ({"LIFECYCLE_HOMEE": "x"}, "LIFECYCLE_HOME"),
         ({"WHATSAPP_TOKEN": "x"}, "WHATSAPP_TOKEN"),
         ({"LIFECYCLE_ENV": "staging"}, "LIFECYCLE_ENV"),
+        ({"LIFECYCLE_MEMORY": "lots"}, "LIFECYCLE_MEMORY"),
         ({"TENANT_TIMEZONE": "Asia/Bombay2"}, "TENANT_TIMEZONE"),
         ({"DEMO_PEOPLE": "many"}, "DEMO_PEOPLE"),
         ({"MAX_SENDS_PER_RUN": "-1"}, "MAX_SENDS_PER_RUN"),

@@ -88,10 +88,7 @@ completions as (
     left join {{ ref('int_orders') }} as earlier
         on completed.customer_id = earlier.customer_id
         and completed.entity_id <> earlier.order_id
-        and (
-            earlier.completed_at < completed.occurred_at
-            or (earlier.completed_at = completed.occurred_at and earlier.order_id < completed.entity_id)
-        )
+        and row(earlier.completed_at, earlier.order_id) < row(completed.occurred_at, completed.entity_id)
         and coalesce(earlier.returned_at, {{ far_future() }}) > completed.occurred_at
     where completed.activity = 'order_completed'
     group by completed.activity_id, completed.customer_id, completed.occurred_at
@@ -147,7 +144,7 @@ with_stage_before as (
     from feedback
     left join moves
         on feedback.customer_id = moves.customer_id
-        and (moves.occurred_at < feedback.occurred_at or (moves.occurred_at = feedback.occurred_at and moves.step < 6))
+        and row(moves.occurred_at, moves.step) < row(feedback.occurred_at, feedback.step)
     qualify
         row_number() over (
             partition by feedback.activity_id order by moves.occurred_at desc, moves.step desc, moves.activity_id desc

@@ -1,5 +1,6 @@
 {# Who fits each segment, one list, save the segments that look at this list. A new segment is added to this list and nowhere
    else in SQL. #}
+{{ config(materialized='view') }}
 {% set segments = [
     'order_not_completed',
     'inactive_60',
