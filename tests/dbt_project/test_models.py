@@ -138,7 +138,9 @@ def build(
                 session.executemany(
                     f"insert into {name} values ({', '.join('?' * len(rows[0]))})", rows
                 )
-        table = customer_map.build_map(session, most_merges)
+        table = customer_map.build_map(
+            session, lambda merges: most_merges is None or merges <= most_merges
+        )
     result = [tuple(row.values()) for row in table.to_pylist()]
     ids = {(row[0], row[1]): row[2] for row in result if row[0] != customer_map.FORMER}
     return ids, {row[1]: row[2] for row in result if row[0] == customer_map.FORMER}

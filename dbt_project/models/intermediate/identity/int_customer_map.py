@@ -284,7 +284,16 @@ def name_fresh(session, members, label, kept):
     return np.concatenate(labels), pa.concat_arrays(names)
 
 
-def build_map(session, most_merges=None):
+def differ(one, other):
+    """Return for each node whether the group it is in by the one labels is not that by the other."""
+    pairs, pair = np.unique(np.column_stack([one, other]), axis=0, return_inverse=True)
+    is_torn = np.zeros(len(pairs), dtype=bool)
+    for side in pairs.T:
+        is_torn |= np.bincount(side)[side] > 1
+    return is_torn[pair]
+
+
+def build_map(session, may_merge=lambda _: True):
     """Join identifiers into customers.
 
     Args:
@@ -292,18 +301,21 @@ def build_map(session, most_merges=None):
             (left_type, left_value, right_type, right_value: believed, both sides in `identifier` and not blocked),
             `before` (id_type, id_value, customer_id of the last run), `former` (former_id, customer_id) and
             `taken` (customer_id: every id that anybody has or had).
-        most_merges: when more customers than this would be merged away at once, nobody is: something upstream
-            broke, and a wrong merge sends one person's mail to another. None merges whatever is believed.
+        may_merge: says whether so many customers may be merged away at once. If not, everybody stays who they were
+            and the merges wait: something upstream broke, and a wrong merge sends one person's mail to another.
 
     Returns:
-        A table, one row an identifier and one a redirect: id_type, id_value, customer_id, is_shared, first_seen_at.
+        A table, one row an identifier and one a redirect: id_type, id_value, customer_id, is_shared, is_waiting,
+        first_seen_at.
     """
     members, left, right = read_graph(session)
     held, held_ids = number_held(members)
     label = label_components(len(members), left, right)
     kept, claims = name_components(session, members, held, label)
-    if most_merges is not None and len(held_ids) - np.count_nonzero(kept >= 0) > most_merges:
-        label = keep_mapping(len(members), left, right, held)
+    is_waiting = np.zeros(len(members), dtype=bool)
+    if not may_merge(len(held_ids) - np.count_nonzero(kept >= 0)):
+        believed, label = label, keep_mapping(len(members), left, right, held)
+        is_waiting = differ(believed, label)
         kept, claims = name_components(session, members, held, label)
     del left, right, held
     fresh_labels, fresh_ids = name_fresh(session, members, label, kept)
@@ -333,7 +345,13 @@ def build_map(session, most_merges=None):
     never = pa.nulls(len(redirects), pa.timestamp("us"))
     return pa.concat_tables(
         [
-            list_rows(members["id_type"], members["id_value"], customers, members["first_seen_at"]),
+            list_rows(
+                members["id_type"],
+                members["id_value"],
+                customers,
+                members["first_seen_at"],
+                is_waiting=is_waiting,
+            ),
             list_rows(
                 shared["id_type"],
                 shared["id_value"],
@@ -346,7 +364,9 @@ def build_map(session, most_merges=None):
     )
 
 
-def list_rows(id_types, id_values, customer_ids, first_seen_at, is_shared=False):
+def list_rows(
+    id_types, id_values, customer_ids, first_seen_at, *, is_shared=False, is_waiting=False
+):
     """Return rows of the map."""
     return pa.table(
         {
@@ -354,40 +374,75 @@ def list_rows(id_types, id_values, customer_ids, first_seen_at, is_shared=False)
             "id_value": id_values,
             "customer_id": customer_ids,
             "is_shared": np.full(len(customer_ids), is_shared),
+            "is_waiting": np.full(len(customer_ids), is_waiting),
             "first_seen_at": first_seen_at,
         }
     )
 
 
 def model(dbt, session):
-    """Return one row an identifier: id_type, id_value, customer_id, is_shared, first_seen_at.
+    """Return one row an identifier: id_type, id_value, customer_id, is_shared, is_waiting, first_seen_at.
 
-    Ids of customers that were merged away stay as rows of type former_customer: the redirect table.
+    Ids of customers that were merged away stay as rows of type former_customer: the redirect table. An hourly run maps
+    what may be mapped otherwise than before, a full build everything.
     """
-    dbt.config(materialized="table", tracks=["id_type", "id_value", "customer_id"])
+    dbt.config(
+        materialized="incremental",
+        replaced_by=["id_type", "id_value"],
+        replaced_from="int_touched_mappings",
+        tracks=["id_type", "id_value", "customer_id"],
+    )
     this = dbt.this
     exists = session.execute(
         "select count(*) from information_schema.tables where table_schema = ? and table_name = ?",
         [this.schema, this.identifier],
     ).fetchone()[0]
     last = session.sql(f"from {this.schema}.{this.identifier}" if exists else RESULT_SHAPE)
-    living = last.filter(f"customer_id is not null and id_type <> '{FORMER}'")
-    former = last.filter(f"id_type = '{FORMER}'").project("id_value as former_id, customer_id")
     few, share, accept_all = (
         dbt.ref("int_identity_limits")
         .project("alarm_merges, alarm_share, accept_merges")
         .fetchone()
     )
-    customers = living.aggregate("count(distinct customer_id)").fetchone()[0]
-    with seen(
-        session,
-        identifier=dbt.ref("int_identifiers").project(
-            "id_type, id_value, first_seen_at, blocked_reason is not null as is_blocked"
+    # no edge leads from what is mapped anew to anything else
+    mapped = "where ({}) in (select (id_type, id_value) from mapped)" if dbt.is_incremental else ""
+    living = f"customer_id is not null and id_type <> '{FORMER}'"
+
+    def may_merge(merges):
+        if accept_all or merges <= few:
+            return True
+        (customers,) = last.filter(living).aggregate("count(distinct customer_id)").fetchone()
+        return merges <= share * customers
+
+    with (
+        seen(
+            session,
+            all_identifiers=dbt.ref("int_identifiers"),
+            all_edges=dbt.ref("int_identity_edges"),
+            mapped=dbt.ref("int_touched_mappings"),
+            last=last,
         ),
-        edge=dbt.ref("int_identity_edges").filter("is_active"),
-        before=living,
-        former=former,
-        taken=living.project("customer_id").union(former.project("former_id")),
+        seen(
+            session,
+            identifier=session.sql(
+                "select id_type, id_value, first_seen_at, blocked_reason is not null as is_blocked "
+                f"from all_identifiers {mapped.format('id_type, id_value')}"
+            ),
+            edge=session.sql(
+                f"from (from all_edges where is_active) {mapped.format('left_type, left_value')}"
+            ),
+            part=session.sql(f"from last {mapped.format('id_type, id_value')}"),
+        ),
+        seen(
+            session,
+            before=session.sql(f"from part where {living}"),
+            former=session.sql(
+                f"select id_value as former_id, customer_id from part where id_type = '{FORMER}'"
+            ),
+            taken=session.sql(
+                f"select customer_id from last where {living} "
+                f"union all select id_value from last where id_type = '{FORMER}'"
+            ),
+        ),
     ):
-        found = build_map(session, None if accept_all else max(few, int(share * customers)))
+        found = build_map(session, may_merge)
     return found  # noqa: RET504 (dbt wants a model to end in its return)

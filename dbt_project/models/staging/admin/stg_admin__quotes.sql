@@ -1,4 +1,4 @@
-{{ config(tracks=['quote_id', 'created_at']) }}
+{{ config(tracks=['quote_id', 'created_at', 'phone_raw']) }}
 with
 
 quotes as (
