@@ -45,6 +45,10 @@ TELLS_OF_THE_RUN = {
     "staging.stg_admin__changed_quotes",
     "staging.stg_crm__changed_entries",
     "staging.stg_crm__changed_messages",
+    "intermediate.int_touched_evidence",
+    "intermediate.int_touched_identifiers",
+    "intermediate.int_touched_mappings",
+    "intermediate.int_touched_phones",
 }
 
 # With a handful of rows, whatever the size of the company.
@@ -319,7 +323,7 @@ def _build(path: Path, target: Path, as_of, *, is_full: bool = False) -> str | N
         as_of=as_of, timezone=ZONE, exclude=["resource_type:test"], is_full=plan.is_full
     )
     bad = [(result.unique_id, result.message) for result in results if not result.is_good]
-    assert not bad
+    assert not bad, bad
     with open_warehouse(path) as connection:
         record_build(connection, plan)
     return plan.reason
@@ -399,6 +403,7 @@ def test_hourly_runs_arrive_at_what_a_full_build_gives(tmp_path: Path, seed: int
         assert differences(path, anew) == {}, (number, as_of, names)
     assert models_that_compare_every_pair(path, tmp_path / "dbt") == sorted(COMPARES_EVERY_PAIR)
     assert forgotten_evidence(path) == (0, 0)
+    assert torn_evidence(path) == 0
 
 
 def forgotten_evidence(path: Path) -> tuple[int, int]:
@@ -418,3 +423,22 @@ def forgotten_evidence(path: Path) -> tuple[int, int]:
             full join intermediate.int_identity_evidence as evidence using (evidence_id)
             """
         ).fetchone()
+
+
+def torn_evidence(path: Path) -> int:
+    """How much believed evidence has its ends with different customers, though nobody waits to be merged."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        rows = connection.execute(
+            """
+            select count(*)
+            from intermediate.int_identity_edges as edges
+            left join intermediate.int_customer_map as one
+                on edges.left_type = one.id_type and edges.left_value = one.id_value
+            left join intermediate.int_customer_map as other
+                on edges.right_type = other.id_type and edges.right_value = other.id_value
+            where
+                edges.is_active and one.customer_id is distinct from other.customer_id
+                and one.is_waiting is not true
+            """
+        ).fetchall()
+    return rows[0][0]

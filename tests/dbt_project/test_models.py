@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import duckdb
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,13 +131,17 @@ def build(
                 [(*node, held) for node, held in before.items()],
             ),
             ("former", "former_id varchar, customer_id varchar", list(former.items())),
+            ("taken", "customer_id varchar", [(one,) for one in {*before.values(), *former}]),
         ):
             session.execute(f"create or replace temp table {name} ({columns})")
             if rows:
                 session.executemany(
                     f"insert into {name} values ({', '.join('?' * len(rows[0]))})", rows
                 )
-        result = customer_map.build_map(session, most_merges).fetchall()
+        table = customer_map.build_map(
+            session, lambda merges: most_merges is None or merges <= most_merges
+        )
+    result = [tuple(row.values()) for row in table.to_pylist()]
     ids = {(row[0], row[1]): row[2] for row in result if row[0] != customer_map.FORMER}
     return ids, {row[1]: row[2] for row in result if row[0] == customer_map.FORMER}
 
@@ -277,6 +282,27 @@ def test_an_account_names_a_new_customer_before_a_phone_and_a_phone_before_a_dev
     world = {("ga_pseudo", "d"): 1, ("phone", "+91"): 1, ("admin_user", "7"): 1}
     named = hashlib.md5(b"admin_user|7").hexdigest()[:16]
     assert set(name_customers(world, {}).values()) == {f"c_{named}"}
+
+
+def test_identifiers_that_hash_alike_are_no_reason_to_be_joined(monkeypatch):
+    world = {("phone", str(number)): number % 5 for number in range(20)}
+    alike, last = "hash({side}value) % 3", customer_map.KEYS[-1]
+    monkeypatch.setattr(customer_map, "KEYS", (alike, last))
+    assert_one_id_a_component(world, name_customers(world, {}))
+    monkeypatch.setattr(customer_map, "KEYS", (alike,))
+    with pytest.raises(RuntimeError, match="hash alike"):
+        name_customers(world, {})
+
+
+@pytest.mark.parametrize("mask", [0, 7, 2**64 - 1])
+@given(st.lists(st.integers(0, 2**64 - 1), unique=True), st.integers(0, 2**64 - 1))
+def test_a_key_is_found_where_it_stands(mask, keys, other):
+    # keys that share their highest bits lie in one slot
+    keys = [*dict.fromkeys(key & mask | key % 5 for key in keys)]
+    rows = customer_map.Rows(np.array(keys, dtype=np.uint64))
+    wanted = np.array([*keys, other], dtype=np.uint64)
+    places = {key: place for place, key in enumerate(keys)}
+    assert rows.find(wanted).tolist() == [places.get(key, -1) for key in (*keys, other)]
 
 
 def test_components_are_those_of_the_edges():

@@ -1,29 +1,19 @@
-{# A table of which a run rebuilds a part, in one transaction: the rows whose `replaced_by` column is in the model
-   `replaced_from`, or, without one, the rows whose key the run brings again. The model says only_replaced(column) where it
+{# A table of which a run rebuilds a part, in one transaction: the rows whose `replaced_by` columns are in the model
+   `replaced_from`, or, without them, the rows whose key the run brings again. The model says only_replaced(columns) where it
    reads, so that it brings the rows of that part and no others.
 
    Whether a run may go on from the last one is not decided here (orchestration/lib/builds.py): a full refresh rebuilds all. #}
-{% materialization incremental, adapter='duckdb', supported_languages=['sql'] %}
+{% materialization incremental, adapter='duckdb', supported_languages=['sql', 'python'] %}
     {%- set target = this.incorporate(type='table') -%}
     {%- set aside = make_intermediate_relation(target) -%}
     {%- set existing = load_cached_relation(this) -%}
     {%- set is_whole = existing is none or existing.type != 'table' or should_full_refresh() -%}
-    {%- set key = config.get('unique_key') -%}
-    {%- set by = config.get('replaced_by') -%}
+    {%- set by = listed(config.get('replaced_by') or config.get('unique_key')) -%}
     {%- set part -%}
-        {%- if by -%}
-            {{ by }} in (select {{ by }} from {{ ref(config.require('replaced_from')) }})
-        {%- else -%}
-            {%- set columns = ([key] if key is string else key) | join(', ') -%}
-            ({{ columns }}) in (select ({{ columns }}) from {{ aside }})
-        {%- endif -%}
+        ({{ by }}) in (select ({{ by }}) from {{ ref(config.require('replaced_from')) if config.get('replaced_by') else aside }})
     {%- endset -%}
-
-    {{ run_hooks(pre_hooks) }}
-
-    {% call statement('main') %}
-        {{- create_table_as(False, aside, compiled_code) }};
-        {{ prove_key(aside, key) }}
+    {%- set put -%}
+        {{ prove_key(aside, config.get('unique_key')) }}
         {% if is_whole %}
             {{ keep_touched(aside, clear=true) }}
             {{ swap_in(aside, target, existing) }}
@@ -33,7 +23,24 @@
             insert into {{ target }} by name select * from {{ aside }};
             drop table {{ aside }};
         {% endif %}
-    {% endcall %}
+    {%- endset -%}
+
+    {{ run_hooks(pre_hooks) }}
+
+    {# dbt runs Python from a materialization alone: this cannot be a macro shared with `table` #}
+    {% if model['language'] == 'python' %}
+        {% call statement('clear') %}drop table if exists {{ aside }}{% endcall %}
+        {{ adapter.commit() }}
+        {% call statement('main', language='python') %}
+            {{- create_table_as(False, aside, compiled_code, 'python') }}
+        {% endcall %}
+        {% call statement('put') %}{{ put }}{% endcall %}
+    {% else %}
+        {% call statement('main') %}
+            {{- create_table_as(False, aside, compiled_code) }};
+            {{ put }}
+        {% endcall %}
+    {% endif %}
 
     {{ run_hooks(post_hooks) }}
     {{ adapter.commit() }}

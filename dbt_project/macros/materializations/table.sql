@@ -40,6 +40,11 @@
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
 
+{# One column, or several, as SQL lists them. #}
+{% macro listed(columns) -%}
+    {{ return(columns if columns is string else columns | join(', ')) }}
+{%- endmacro %}
+
 {% macro swap_in(aside, target, existing) %}
     drop {{ existing.type if existing else 'table' }} if exists {{ target }};
     alter table {{ aside }} rename to {{ target.identifier }};
@@ -48,7 +53,7 @@
 {# A statement that fails, naming the model and the key but no value (some keys are phones), unless the key is one. #}
 {% macro prove_key(relation, key) %}
     {%- if key %}
-        {%- set columns = ([key] if key is string else key) | join(', ') %}
+        {%- set columns = listed(key) %}
         select error(
             '{{ this.schema }}.{{ this.identifier }}: ' || count(*) || ' keys ({{ columns }}) are NULL or on several rows.'
             || ' Next step: group the compiled SQL by {{ columns }} and look at what repeats; the table of before stays'

@@ -44,13 +44,14 @@
     select distinct {{ columns }} from {{ touched_relation(relation) }}
 {%- endmacro %}
 
-{# In an incremental model, a condition that keeps the part this run rebuilds; in a full one, true. `column` is what the
-   relation at hand calls the column `replaced_by`, `replaced_from` the model that lists its values, as `listed_as`. #}
-{% macro only_replaced(column, replaced_from, listed_as=none) -%}
+{# In an incremental model, a condition that keeps the part this run rebuilds; in a full one, true. `columns` is what the
+   relation at hand calls the columns `by`, those of `replaced_by` unless told, `replaced_from` the model that lists their
+   values. A model that is kept in a full build looks at everything then. #}
+{% macro only_replaced(columns, replaced_from, by=none) -%}
     {#- for the lineage; a unit test is never incremental, has no `this` and need not give the model -#}
     {%- if not execute %}{% do ref(replaced_from) %}{% endif -%}
-    {%- if this is not none and is_incremental() -%}
-        {{ column }} in (select {{ listed_as or config.get('replaced_by') }} from {{ ref(replaced_from) }})
+    {%- if this is not none and is_incremental() and not flags.FULL_REFRESH -%}
+        ({{ columns }}) in (select ({{ by or listed(config.get('replaced_by')) }}) from {{ ref(replaced_from) }})
     {%- else -%}
         true
     {%- endif %}

@@ -1,5 +1,10 @@
 {# What a device's events tie it to, told once: joining people needs no single event. #}
-{{ config(materialized='incremental', replaced_by='user_pseudo_id', replaced_from='int_touched_visitors') }}
+{{ config(
+    materialized='incremental',
+    replaced_by='user_pseudo_id',
+    replaced_from='int_touched_visitors',
+    tracks=['user_pseudo_id', 'user_id', 'order_id']
+) }}
 
 select
     user_pseudo_id,

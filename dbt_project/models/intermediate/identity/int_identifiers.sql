@@ -1,5 +1,6 @@
 {# Guardrails: an identifier that more people use than one may join nobody. It stays an address.
    Two accounts of the same full name on one phone are one person's; of different names, a family's. #}
+{{ config(materialized='incremental', replaced_by=['id_type', 'id_value'], replaced_from='int_touched_identifiers') }}
 with
 
 evidence as (
@@ -19,22 +20,25 @@ names as (
 alone as (
     select 'admin_user' as id_type, cast(user_id as varchar) as id_value, created_at as first_seen_at
     from {{ ref('stg_admin__users') }}
+    where {{ only_replaced("'admin_user', cast(user_id as varchar)", 'int_touched_identifiers') }}
     union all
     select 'crm_contact', contact_id, created_at
     from {{ ref('stg_crm__contacts') }}
+    where {{ only_replaced("'crm_contact', contact_id", 'int_touched_identifiers') }}
     union all
     select 'ga_pseudo', user_pseudo_id, min(first_seen_at)
     from {{ ref('int_ga4_devices') }}
+    where {{ only_replaced("'ga_pseudo', user_pseudo_id", 'int_touched_identifiers') }}
     group by user_pseudo_id
     union all
     select 'ga_pseudo', ga_client_id, min(created_at)
     from {{ ref('int_quotes_seen') }}
-    where ga_client_id is not null
+    where ga_client_id is not null and {{ only_replaced("'ga_pseudo', ga_client_id", 'int_touched_identifiers') }}
     group by ga_client_id
     union all
     select 'phone', phone_e164, min(created_at)
     from {{ ref('int_quotes_seen') }}
-    where phone_e164 is not null
+    where phone_e164 is not null and {{ only_replaced("'phone', phone_e164", 'int_touched_identifiers') }}
     group by phone_e164
 ),
 
@@ -44,9 +48,11 @@ sides as (
     union all
     select left_type, left_value, right_type, right_value, first_seen_at
     from evidence
+    where {{ only_replaced("left_type, left_value", 'int_touched_identifiers') }}
     union all
     select right_type, right_value, left_type, left_value, first_seen_at
     from evidence
+    where {{ only_replaced("right_type, right_value", 'int_touched_identifiers') }}
 ),
 
 degrees as (

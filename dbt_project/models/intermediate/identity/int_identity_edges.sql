@@ -1,10 +1,18 @@
 {# What was ever said about two identifiers, and whether it is believed now. Never forgets: what no source says any more stays
-   as gone, and joins nobody. A run writes what is new, changed or gone. #}
-{{ config(materialized='incremental', full_refresh=false) }}
+   as gone, and joins nobody. A run judges what touched identifiers have to do with, and writes what is new, changed or gone. #}
+{{ config(
+    materialized='incremental',
+    full_refresh=false,
+    tracks=['left_type', 'left_value', 'right_type', 'right_value']
+) }}
+{% set judged_again = [
+    only_replaced('left_type, left_value', 'int_touched_identifiers', by='id_type, id_value'),
+    only_replaced('right_type, right_value', 'int_touched_identifiers', by='id_type, id_value'),
+] | join(' or ') %}
 with
 
 evidence as (
-    select * from {{ ref('int_identity_evidence') }}
+    select * from {{ ref('int_identity_evidence') }} where {{ judged_again }}
 ),
 
 identifiers as (
@@ -55,7 +63,7 @@ edges as (
 {%- if is_incremental() %},
 
 held as (
-    select * from {{ this }}
+    select * from {{ this }} where {{ judged_again }}
 ),
 
 changed as (

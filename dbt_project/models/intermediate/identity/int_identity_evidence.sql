@@ -1,5 +1,14 @@
 {# Every statement that two identifiers belong together, with where it was made and when. Rows are evidence, never a verdict:
    placeholders and shared identifiers are still here, and int_identity_edges says what may be believed. #}
+{{ config(
+    materialized='incremental',
+    replaced_by=['left_type', 'left_value'],
+    replaced_from='int_touched_evidence',
+    tracks=['left_type', 'left_value', 'right_type', 'right_value']
+) }}
+{% set of_touched_account = only_replaced("'admin_user', cast(user_id as varchar)", 'int_touched_evidence') %}
+{% set of_touched_contact = only_replaced("'crm_contact', contact_id", 'int_touched_evidence') %}
+{% set of_touched_device = only_replaced("'ga_pseudo', ga_client_id", 'int_touched_evidence') %}
 with
 
 users as (
@@ -8,6 +17,7 @@ users as (
         phones.phone_e164
     from {{ ref('stg_admin__users') }} as users
     left join {{ ref('int_phones') }} as phones on users.phone_raw = phones.phone_raw
+    where {{ of_touched_account }}
 ),
 
 orders as (
@@ -16,6 +26,7 @@ orders as (
         phones.phone_e164
     from {{ ref('stg_admin__orders') }} as orders
     left join {{ ref('int_phones') }} as phones on orders.contact_phone_raw = phones.phone_raw
+    where {{ of_touched_account }}
 ),
 
 contacts as (
@@ -24,6 +35,11 @@ contacts as (
         phones.phone_e164
     from {{ ref('stg_crm__contacts') }} as contacts
     left join {{ ref('int_phones') }} as phones on contacts.phone_raw = phones.phone_raw
+    where {{ of_touched_contact }}
+),
+
+accounts as (
+    select user_id from {{ ref('stg_admin__users') }}
 ),
 
 quotes as (
@@ -52,12 +68,15 @@ single_statements as (
     union all
     select 'admin_user', cast(user_id as varchar), 'phone', phone_e164, 'admin.quotes', created_at
     from quotes
+    where {{ of_touched_account }}
     union all
     select 'admin_user', cast(user_id as varchar), 'ga_pseudo', ga_client_id, 'admin.quotes', created_at
     from quotes
+    where {{ of_touched_account }}
     union all
     select 'ga_pseudo', ga_client_id, 'phone', phone_e164, 'admin.quotes', created_at
     from quotes
+    where {{ of_touched_device }}
     union all
     select 'admin_user', cast(orders.user_id as varchar), 'ga_pseudo', quotes.ga_client_id, 'admin.orders', orders.placed_at
     from orders
@@ -69,7 +88,7 @@ single_statements as (
     union all
     select 'crm_contact', contact_id, 'admin_user', cast(contacts.user_id as varchar), 'crm.contacts', contacts.created_at
     from contacts
-    inner join users on contacts.user_id = users.user_id
+    inner join accounts on contacts.user_id = accounts.user_id
     union all
     select 'crm_contact', contact_id, 'phone', phone_e164, 'crm.contacts', created_at
     from contacts

@@ -42,26 +42,38 @@ def read_phone(text):
 def model(dbt, session):
     """Return one row a spelling: phone_raw, phone_e164, is_mobile, is_placeholder.
 
-    A table that reads what it held before, not an incremental model: dbt-duckdb leaves a temporary table behind
-    at every run of an incremental Python model.
+    All that are seen in a full build, those of rows that changed in another; what was read before is not read again.
     """
-    dbt.config(materialized="table")
+    dbt.config(
+        materialized="incremental", replaced_by="phone_raw", replaced_from="int_touched_phones"
+    )
     this = dbt.this
-    exists = session.execute(
+    (exists,) = session.execute(
         "select count(*) from information_schema.tables where table_schema = ? and table_name = ?",
         [this.schema, this.identifier],
-    ).fetchone()[0]
-    known = {}
-    if exists:
-        rows = session.execute(
-            f"select phone_raw, phone_e164, is_mobile, is_placeholder from {this.schema}.{this.identifier}"
-        ).fetchall()
-        known = {row[0]: row[1:] for row in rows}
-    spellings = [
-        row[0]
-        for row in dbt.ref("int_phones_seen").project("phone_raw").order("phone_raw").fetchall()
-    ]
-    read = [known.get(text) or read_phone(text) for text in spellings]
+    ).fetchone()
+    held = (
+        session.sql(f"from {this.schema}.{this.identifier}")
+        if exists
+        else session.from_arrow(list_phones([]))
+    )
+    session.register("held_phone", held)
+    session.register("touched_phone", dbt.ref("int_touched_phones"))
+    session.register("seen_phone", dbt.ref("int_phones_seen"))
+    part = "where phone_raw in (from touched_phone)" if dbt.is_incremental else ""
+    wanted = f"(select phone_raw from seen_phone {part})"
+    known = session.sql(f"from held_phone where phone_raw in {wanted}").to_arrow_table()
+    unread = session.sql(
+        f"select distinct phone_raw from {wanted} where phone_raw not in (select phone_raw from held_phone)"
+    ).fetchall()
+    for name in ("held_phone", "touched_phone", "seen_phone"):
+        session.unregister(name)
+    return pa.concat_tables([known, list_phones([text for (text,) in unread])])
+
+
+def list_phones(spellings):
+    """Return a table of what each spelling reads as."""
+    read = [read_phone(text) for text in spellings]
     return pa.table(
         {
             "phone_raw": pa.array(spellings, pa.string()),

@@ -1,6 +1,11 @@
 {# GA4 and the admin panel both tell a quote. The admin panel decides; the GA4 event adds the device it was seen on.
    Matched by platform, price and second (and by device id where the admin row kept one): nothing else is shared. #}
-{{ config(materialized='incremental', replaced_by='quoted_on', replaced_from='int_changed_quote_days') }}
+{{ config(
+    materialized='incremental',
+    replaced_by='quoted_on',
+    replaced_from='int_changed_quote_days',
+    tracks=['quote_id', 'user_id', 'ga_client_id', 'phone_e164']
+) }}
 with
 
 quotes as (

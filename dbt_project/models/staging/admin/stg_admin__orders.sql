@@ -1,3 +1,4 @@
+{{ config(tracks=['user_id', 'contact_phone_raw']) }}
 with
 
 orders as (

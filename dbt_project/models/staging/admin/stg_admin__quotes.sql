@@ -2,7 +2,7 @@
     materialized='incremental',
     replaced_by='quote_id',
     replaced_from='stg_admin__changed_quotes',
-    tracks=['quote_id', 'created_at']
+    tracks=['quote_id', 'created_at', 'phone_raw']
 ) }}
 with
 

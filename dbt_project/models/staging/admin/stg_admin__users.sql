@@ -1,3 +1,4 @@
+{{ config(tracks=['user_id', 'phone_raw']) }}
 with
 
 users as (

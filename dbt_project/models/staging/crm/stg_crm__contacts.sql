@@ -1,3 +1,4 @@
+{{ config(tracks=['contact_id', 'phone_raw']) }}
 with
 
 contacts as (
