@@ -1,7 +1,7 @@
 {# The first reachable channel for people at moments, as §1 of the catalogue defines reachable.
 
    `moments` is a relation with (moment_key, customer_id, at, purpose, channel_order). Returns one row a moment_key:
-   channel, address, sender_channel, sender_address, unreachable_reason (test_user, deleted, unknown, no_address, no_consent: first that applies). #}
+   customer_id, channel, address, sender_channel, sender_address, unreachable_reason (test_user, deleted, unknown, no_address, no_consent: first that applies). #}
 {% macro reachable_channel(moments) %}
     with
 
@@ -113,6 +113,7 @@
 
     select
         moments.moment_key,
+        moments.customer_id,
         case
             when customers.is_test then 'test_user'
             when customers.deleted_at <= moments.at then 'deleted'

@@ -28,8 +28,14 @@ LEDGER_TABLES = (
     "sync_runs",
     "sync_rejections",
 )
-# Whose messages are put together again is found by the intent (TableSpec.changes_by).
-CHANGES_BY_INTENT = ("intents", "attempts", "inbound_events")
+CHANGES_BY = {
+    "intents": "intent_key",
+    "attempts": "intent_key",
+    "inbound_events": "intent_key",
+    "consent_statements": "address",
+    "suppressions": "address",
+}
+"""As TableSpec.changes_by: what messages and consent are worked out again by."""
 TABLES = tuple(f"ledger_{table}" for table in LEDGER_TABLES)
 _CHUNK = 20_000
 
@@ -77,10 +83,8 @@ def _load_table(
     removed = _count(connection, f"select * from {target} except all select * from ledger_fresh")
     if written or removed:
         with transaction(connection):
-            if table.name in CHANGES_BY_INTENT:
-                note_units(
-                    connection, f"{SOURCE}_{table.name}", "intent_key", target, "ledger_fresh"
-                )
+            if changes_by := CHANGES_BY.get(table.name):
+                note_units(connection, f"{SOURCE}_{table.name}", changes_by, target, "ledger_fresh")
             connection.execute(f"delete from {target}")
             connection.execute(f"insert into {target} select * from ledger_fresh")
     connection.execute("drop table ledger_fresh")

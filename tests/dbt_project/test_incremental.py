@@ -17,7 +17,7 @@ import pytest
 from orchestration.demo.world import World
 from orchestration.lib.builds import plan_build, record_build
 from orchestration.lib.dbt import DbtProject
-from orchestration.lib.ledger_pull import CHANGES_BY_INTENT
+from orchestration.lib.ledger_pull import CHANGES_BY
 from orchestration.lib.warehouse import open_warehouse
 from orchestration.sources.admin.tables import ADMIN_TABLES
 from orchestration.sources.crm.tables import CRM_TABLES
@@ -40,7 +40,9 @@ TELLS_OF_THE_RUN = {
     "intermediate.int_touched_visitors",
     "intermediate.int_touched_devices",
     "intermediate.int_touched_customers",
+    "intermediate.int_touched_consents",
     "intermediate.int_touched_messages",
+    "intermediate.int_touched_reach",
     "intermediate.int_touched_readers",
     "staging.stg_admin__changed_quotes",
     "staging.stg_crm__changed_entries",
@@ -273,7 +275,7 @@ def ledger_tells_of_sends(connection: Connection, dice: random.Random) -> None:
         connection.execute(
             "insert into raw.ledger_intents by name select ? as intent_key, 'broadcast' as journey_key,"
             " ? as entry_key, 's' as step_key, ? as customer_id, ? as channel, 'promotional' as purpose,"
-            " 1 as priority, as_of as due_at, as_of as latest_useful_at, 'planned' as outcome,"
+            " 1 as priority, as_of as due_at, as_of as latest_useful_at, 'sent' as outcome, 'sent' as reason,"
             " as_of as run_as_of, as_of as decided_at, as_of as updated_at from state.last_build",
             [intent, intent, customer, channel],
         )
@@ -293,6 +295,43 @@ def ledger_tells_of_sends(connection: Connection, dice: random.Random) -> None:
             )
 
 
+def people_change_their_minds(connection: Connection, dice: random.Random) -> None:
+    """Somebody opts out in the app and in again, somebody by an answer; an address is suppressed for a while."""
+    users = [_one(connection, dice, "select user_id from raw.admin_users")[0] for _ in range(3)]
+    for user, status, minutes in zip(
+        users, ("opt_out", "opt_in", "opt_out"), (-600, -60, 90), strict=True
+    ):
+        connection.execute(
+            "insert into raw.admin_consents by name select ? as user_id, 'whatsapp' as channel, ? as status,"
+            " 'app' as source, strftime(as_of + to_minutes(330 + ?), '%Y-%m-%d %H:%M:%S') as changed_at"
+            " from state.last_build",
+            [user, status, minutes],
+        )
+        connection.execute(
+            "update raw.admin_users set email_opt_in = 1 - email_opt_in, updated_at = (select"
+            " strftime(as_of + to_minutes(330 + ?), '%Y-%m-%d %H:%M:%S') from state.last_build) where user_id = ?",
+            [minutes, user],
+        )
+    for number, minutes in enumerate((-60, 240)):
+        (address,) = _one(
+            connection,
+            dice,
+            "select address from intermediate.int_addresses where address_kind = 'phone'",
+        )
+        connection.execute(
+            "insert into raw.ledger_consent_statements by name select ? as id, ? as address, 'whatsapp' as channel,"
+            " 'promotional' as purpose, 'opt_out' as status, 'inbound' as source,"
+            " as_of + to_minutes(?) as stated_at, as_of as received_at from state.last_build",
+            [dice.randint(1, 10**12), address, minutes],
+        )
+        connection.execute(
+            "insert into raw.ledger_suppressions by name select ? as address, 'sms' as channel, 'all' as scope,"
+            " 'bounce' as reason, as_of - interval 40 day as since, as_of + to_minutes(?) as until,"
+            " as_of as updated_at from state.last_build",
+            [f"{address}{'' if number else '0'}", minutes],
+        )
+
+
 MUTATIONS: tuple[Mutation, ...] = (
     ga4_rows_come_late,
     ga4_rows_are_doubled,
@@ -305,12 +344,13 @@ MUTATIONS: tuple[Mutation, ...] = (
     crm_corrects_contacts,
     crm_corrects_messages,
     ledger_tells_of_sends,
+    people_change_their_minds,
 )
 # As the pulls note it: TableSpec.changes_by.
 NOTED = {
     **{spec.name: spec.changes_by for spec in CRM_TABLES if spec.changes_by},
     **{table.spec.name: table.spec.changes_by for table in ADMIN_TABLES if table.spec.changes_by},
-    **{f"ledger_{table}": "intent_key" for table in CHANGES_BY_INTENT},
+    **{f"ledger_{table}": changes_by for table, changes_by in CHANGES_BY.items()},
 }
 HOURS = (1, 1, 5, 26, 24 * 31)
 
@@ -382,7 +422,7 @@ def test_hourly_runs_arrive_at_what_a_full_build_gives(tmp_path: Path, seed: int
     assert _build(path, tmp_path / "dbt", as_of) is not None
     for number in range(rounds):
         # at first nothing but time moves
-        mutations = dice.sample(MUTATIONS, 7) if number else []
+        mutations = dice.sample(MUTATIONS, 8) if number else []
         with open_warehouse(path) as connection:
             for table in NOTED:
                 connection.execute(f"create temp table {table} as from raw.{table}")

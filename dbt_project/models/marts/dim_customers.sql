@@ -109,7 +109,7 @@ channel_moments as (
 
 reach as (
     select
-        split_part(moment_key, '|', 1) as customer_id,
+        customer_id,
         split_part(moment_key, '|', 2) as channel,
         unreachable_reason is null as is_reachable
     from ({{ reachable_channel('channel_moments') }}) as reached

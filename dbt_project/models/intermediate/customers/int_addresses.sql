@@ -1,4 +1,5 @@
 {# Every address a customer gave, from when on, and which comes first. Shared numbers stay addresses; placeholders never are. #}
+{{ config(tracks=['customer_id', 'address']) }}
 with
 
 customer_map as (

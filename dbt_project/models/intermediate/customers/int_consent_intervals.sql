@@ -1,9 +1,11 @@
 {# What a customer's consent was, from when until when, per channel and purpose. At one instant an opt-out beats an opt-in. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_consents', tracks=['customer_id']) }}
 with
 
 last_of_instant as (
     select *
     from {{ ref('int_consent_statements') }}
+    where {{ only_replaced('customer_id', 'int_touched_consents') }}
     qualify
         row_number() over (
             partition by customer_id, channel, purpose, stated_at

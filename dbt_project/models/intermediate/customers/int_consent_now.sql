@@ -1,5 +1,5 @@
 {# What each customer's consent is now and since when, statements that only repeat it left out. #}
-{{ config(tracks=['customer_id']) }}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_consents', tracks=['customer_id']) }}
 with
 
 statements as (
@@ -10,6 +10,7 @@ statements as (
         status,
         valid_from as happened_at
     from {{ ref('int_consent_intervals') }}
+    where {{ only_replaced('customer_id', 'int_touched_consents') }}
 ),
 
 runs as (

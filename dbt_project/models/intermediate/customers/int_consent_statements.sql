@@ -1,10 +1,13 @@
 {# Everything anyone said about being written to, from wherever it was said, append-only. Latest wins, per person and channel.
    A flag has no time of its own. An opt-in flag is taken to be as old as the person's first address, so any dated opt-out
    beats it; an opt-out flag is stated again whenever its row changed, so no older opt-in outlives it. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_consents') }}
 with
 
 customer_map as (
-    select * from {{ ref('int_customer_map') }} where customer_id is not null
+    select *
+    from {{ ref('int_customer_map') }}
+    where customer_id is not null and {{ only_replaced('customer_id', 'int_touched_consents') }}
 ),
 
 known as (
@@ -123,7 +126,7 @@ by_customer as (
         stated.consent_source
     from stated
     inner join {{ ref('int_addresses') }} as addresses on stated.address = addresses.address
-    where stated.customer_id is null
+    where stated.customer_id is null and {{ only_replaced('addresses.customer_id', 'int_touched_consents') }}
 ),
 
 by_purpose as (

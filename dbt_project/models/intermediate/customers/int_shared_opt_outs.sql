@@ -1,5 +1,6 @@
 {# Opt-outs of people who share an address with somebody: each binds all who are written to there. Few rows: with every consent in
    their place, the planner paired all opt-outs of a channel with everybody on it. #}
+{{ config(tracks=['address']) }}
 with
 
 shared as (

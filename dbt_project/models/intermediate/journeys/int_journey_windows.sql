@@ -1,4 +1,5 @@
 {# Every journey's entries, one list. A new journey is added to this list and nowhere else in SQL. #}
+{{ config(tracks=['customer_id']) }}
 {% set journeys = [
     'abandoned_price_view',
     'pickup_reminder',

@@ -1,3 +1,4 @@
+{{ config(tracks=['user_id']) }}
 with
 
 consents as (
