@@ -33,7 +33,7 @@ where
         inner join touched on held.id_type = touched.id_type and held.id_value = touched.id_value
     )
 """
-PART = "(id_type, id_value) in (select (id_type, id_value) from int_touched_mappings)"
+PART = "(id_type, id_value) in (from int_touched_mappings)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
