@@ -74,7 +74,7 @@ def _build(project: Path, *, command: str = "run", **models: str) -> dict[str, s
 
 def _table(project: Path, name: str) -> list[tuple[object, ...]]:
     with duckdb.connect(str(project / "small.duckdb"), read_only=True) as connection:
-        return connection.execute(f"select * from {name} order by 1").fetchall()
+        return connection.execute(f"select * from {name} order by all").fetchall()
 
 
 def _names(project: Path) -> set[str]:
@@ -140,3 +140,28 @@ def test_a_python_model_may_read_what_it_held(project: Path) -> None:
         assert _build(project, counted=COUNTS.format(body=READS_ITSELF)) == {"counted": "success"}
         assert _table(project, "counted") == [(n,)]
     assert _names(project) == {"counted"}
+
+
+@pytest.mark.parametrize("language", ["sql", "python"])
+def test_an_incremental_model_replaces_a_part_or_nothing(project: Path, language: str) -> None:
+    def paired(query: str) -> str:
+        config = (
+            "materialized='incremental', unique_key=['n', 'm', 'o'], replaced_by=['n', 'm'], "
+            "replaced_from='part', tracks=['n']"
+        )
+        if language == "sql":
+            return f"-- {{{{ ref('part') }}}}\n{{{{ config({config}) }}}} {query}"
+        body = f'    dbt.ref("part")\n    return session.sql("{query}")\n'
+        return COUNTS.format(body=body).replace("materialized='table'", config)
+
+    part = TABLE + "select 1 as n, 1 as m"
+    first = "select 1 as n, unnest([1, 1, 2]) as m, unnest([1, 2, 3]) as o"
+    assert _build(project, part=part, paired=paired(first))["paired"] == "success"
+    assert _table(project, "paired") == [(1, 1, 1), (1, 1, 2), (1, 2, 3)]
+    repeated = "select 1 as n, 1 as m, 9 as o union all select 1, 1, 9"
+    assert _build(project, paired=paired(repeated))["paired"] == "error"
+    assert _table(project, "paired") == [(1, 1, 1), (1, 1, 2), (1, 2, 3)]
+    assert _build(project, paired=paired("select 1 as n, 1 as m, 9 as o"))["paired"] == "success"
+    assert _table(project, "paired") == [(1, 1, 9), (1, 2, 3)]
+    assert _table(project, "paired__touched") == [(1,)]
+    assert _names(project) == {"part", "paired", "paired__touched"}

@@ -102,17 +102,25 @@ in_a_database = settings(deadline=None, max_examples=60)
 FIRST_SEEN = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 
+def edges_of(world: dict[Node, int]) -> set[tuple[Node, Node]]:
+    """An edge from each identifier to the first of its component."""
+    return {
+        (node, min(other for other in world if world[other] == group))
+        for node, group in world.items()
+    }
+
+
 def build(
     world: dict[Node, int],
     before: dict[Node, str],
     former: dict[str, str],
     most_merges: int | None = None,
+    taken: set[str] | None = None,
 ) -> tuple[dict[Node, str], dict[str, str]]:
     """Run the model over a world whose components are given; returns ids and redirects."""
-    ends = [
-        (*node, *min(other for other in world if world[other] == group))
-        for node, group in world.items()
-    ]
+    ends = [(*node, *steadiest) for node, steadiest in edges_of(world)]
+    if taken is None:
+        taken = {*before.values(), *former}
     with DATABASE.cursor() as session:
         for name, columns, rows in (
             (
@@ -131,7 +139,7 @@ def build(
                 [(*node, held) for node, held in before.items()],
             ),
             ("former", "former_id varchar, customer_id varchar", list(former.items())),
-            ("taken", "customer_id varchar", [(one,) for one in {*before.values(), *former}]),
+            ("taken", "customer_id varchar", [(one,) for one in taken]),
         ):
             session.execute(f"create or replace temp table {name} ({columns})")
             if rows:
@@ -234,6 +242,33 @@ def test_redirects_always_point_to_a_living_customer(world, later):
         ever |= living
 
 
+@given(worlds, st.lists(worlds, min_size=1, max_size=3), st.sampled_from([None, 0, 1]))
+@in_a_database
+def test_mapping_anew_what_an_hour_touched_gives_what_mapping_everything_gives(
+    world, later, most_merges
+):
+    ids, former = build(world, {}, {})
+    for following in later:
+        # an alarm that held would have more to do again
+        allowed = most_merges if following is later[-1] else None
+        changed = edges_of(world) ^ edges_of(following)
+        touched = {node for edge in changed for node in edge} | set(world) ^ set(following)
+        customers = {ids[node] for node in touched & set(ids)}
+        part = touched | {node for node, held in ids.items() if held in customers}
+        found, moved = build(
+            {node: group for node, group in following.items() if node in part},
+            {node: held for node, held in ids.items() if node in part},
+            {gone: living for gone, living in former.items() if living in customers},
+            allowed,
+            taken={*ids.values(), *former},
+        )
+        found |= {node: held for node, held in ids.items() if node not in part}
+        moved |= {gone: living for gone, living in former.items() if living not in customers}
+        ids, former = build(following, ids, former, allowed)
+        assert (found, moved) == (ids, former)
+        world = following
+
+
 def test_the_redirect_of_a_merged_customer_follows_later_merges():
     first = {("phone", "1"): 1, ("phone", "2"): 2, ("phone", "3"): 3, ("phone", "4"): 3}
     ids, former = build(first, {}, {})
@@ -276,6 +311,12 @@ def test_newcomers_join_the_one_customer_that_claims_them_while_the_alarm_holds(
     assert ids[("email", "e")] not in set(before.values())
     allowed, _ = build(world, before, {}, most_merges=1)
     assert allowed[("phone", "1")] == allowed[("phone", "2")]
+
+
+def test_whoever_would_merge_or_part_waits_while_the_alarm_holds():
+    believed, kept = np.array([0, 0, 1, 2, 2, 3]), np.array([0, 1, 2, 3, 3, 3])
+    assert customer_map.differ(believed, kept).tolist() == [True, True, False, True, True, True]
+    assert not customer_map.differ(kept, kept * 7).any()
 
 
 def test_an_account_names_a_new_customer_before_a_phone_and_a_phone_before_a_device():

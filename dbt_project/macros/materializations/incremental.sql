@@ -10,7 +10,7 @@
     {%- set is_whole = existing is none or existing.type != 'table' or should_full_refresh() -%}
     {%- set by = listed(config.get('replaced_by') or config.get('unique_key')) -%}
     {%- set part -%}
-        ({{ by }}) in (select ({{ by }}) from {{ ref(config.require('replaced_from')) if config.get('replaced_by') else aside }})
+        ({{ by }}) in (select {{ by }} from {{ ref(config.require('replaced_from')) if config.get('replaced_by') else aside }})
     {%- endset -%}
     {%- set put -%}
         {{ prove_key(aside, config.get('unique_key')) }}

@@ -51,7 +51,7 @@
     {#- for the lineage; a unit test is never incremental, has no `this` and need not give the model -#}
     {%- if not execute %}{% do ref(replaced_from) %}{% endif -%}
     {%- if this is not none and is_incremental() and not flags.FULL_REFRESH -%}
-        ({{ columns }}) in (select ({{ by or listed(config.get('replaced_by')) }}) from {{ ref(replaced_from) }})
+        ({{ columns }}) in (select {{ by or listed(config.get('replaced_by')) }} from {{ ref(replaced_from) }})
     {%- else -%}
         true
     {%- endif %}

@@ -404,7 +404,7 @@ def model(dbt, session):
         .fetchone()
     )
     # no edge leads from what is mapped anew to anything else
-    mapped = "where ({}) in (select (id_type, id_value) from mapped)" if dbt.is_incremental else ""
+    mapped = "where ({}) in (from mapped)" if dbt.is_incremental else ""
     living = f"customer_id is not null and id_type <> '{FORMER}'"
 
     def may_merge(merges):
@@ -418,7 +418,7 @@ def model(dbt, session):
             session,
             all_identifiers=dbt.ref("int_identifiers"),
             all_edges=dbt.ref("int_identity_edges"),
-            mapped=dbt.ref("int_touched_mappings"),
+            mapped=dbt.ref("int_touched_mappings").project("id_type, id_value"),
             last=last,
         ),
         seen(
@@ -430,7 +430,10 @@ def model(dbt, session):
             edge=session.sql(
                 f"from (from all_edges where is_active) {mapped.format('left_type, left_value')}"
             ),
-            part=session.sql(f"from last {mapped.format('id_type, id_value')}"),
+            # read twice: a small part is better kept
+            part=ask(session, f"from last {mapped.format('id_type, id_value')}")
+            if mapped
+            else last,
         ),
         seen(
             session,
