@@ -55,6 +55,31 @@ def test_every_spelling_of_a_mobile_reads_as_the_same_number(spelling):
     assert phones.read_phone(spelling) == ("+919876543211", True, False)
 
 
+@settings(max_examples=600, deadline=None)
+@given(
+    st.one_of(
+        st.builds(
+            lambda prefix, digits, marks: (
+                prefix
+                + "".join(
+                    digit + mark
+                    for digit, mark in zip(digits, marks + [""] * len(digits), strict=False)
+                )
+            ),
+            st.sampled_from(
+                ["", "+91", "+91 ", "91", "0", "0091", "(+91) ", "+1", "00", "+9", "9"]
+            ),
+            st.from_regex(r"[5-9][0-9]{8,11}", fullmatch=True),
+            st.lists(st.sampled_from(["", "", " ", "-", "(", ")", "."]), max_size=12),
+        ),
+        st.text("+0123456789 -().", max_size=16),
+    )
+)
+def test_a_number_read_once_reads_as_each_spelling_alone(text):
+    (row,) = phones.list_phones([text]).to_pylist()
+    assert tuple(row.values()) == (text, *phones.read_phone(text))
+
+
 @pytest.mark.parametrize(
     "placeholder",
     ["9999999999", "1234567890", "0000000000", "+91 99999 99999", "8888888888", "9876543210"],

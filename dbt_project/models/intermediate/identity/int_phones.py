@@ -13,6 +13,9 @@ import pyarrow as pa
 PLACEHOLDERS = re.compile(r"^\+91(\d)\1{9}$|^\+91(1234567890|9876543210|0123456789|9999999999)$")
 # India gave 6-9 to mobiles; libphonenumber's area-code table still calls many of them landlines.
 INDIAN_MOBILE = re.compile(r"^\+91[6-9]\d{9}$")
+# The common ways to write one, without what stands between digits. Each number is read once, not once a spelling.
+INDIAN_SPELLING = re.compile(r"(?:\+91|0091|91|0)?([6-9][0-9]{9})")
+BETWEEN_DIGITS = str.maketrans("", "", " -()")
 MOBILE_TYPES = (
     phonenumbers.PhoneNumberType.MOBILE,
     phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,
@@ -73,7 +76,19 @@ def model(dbt, session):
 
 def list_phones(spellings):
     """Return a table of what each spelling reads as."""
-    read = [read_phone(text) for text in spellings]
+    mobiles = {}
+
+    def read_once(text):
+        spelled = INDIAN_SPELLING.fullmatch(text.strip().translate(BETWEEN_DIGITS))
+        if spelled is None:
+            return read_phone(text)
+        digits = spelled[1]
+        if digits not in mobiles:
+            mobiles[digits] = read_phone(f"+91{digits}")
+        # without the country code, digits that are no number there may be one elsewhere
+        return mobiles[digits] if mobiles[digits][1] else read_phone(text)
+
+    read = [read_once(text) for text in spellings]
     return pa.table(
         {
             "phone_raw": pa.array(spellings, pa.string()),
