@@ -94,7 +94,7 @@ def ga4_rows_come_late(connection: Connection, dice: random.Random) -> None:
             f"""
             insert into raw.ga4_events
             select * replace (
-                event_timestamp + {seconds} * 1000000 as event_timestamp,
+                event_timestamp + {seconds * 1_000_000} as event_timestamp,
                 list_transform(event_params, lambda param: case
                     when param.key = 'ga_session_id' then struct_pack(key := param.key, value := struct_pack(
                         string_value := param.value.string_value,

@@ -56,7 +56,10 @@ with_address as (
 ),
 
 spells as (
-    select * from {{ ref('int_engagement_spells') }}
+    select
+        *,
+        {{ dbt.dateadd('day', var('listening_window_days'), 'last_engaged_at') }} as too_old_at
+    from {{ ref('int_engagement_spells') }}
 )
 
 select
@@ -66,11 +69,7 @@ select
         when customers.attention = 'listening'
             then greatest(spells.engaged_since, reach.reachable_since)
         when customers.attention = 'ignoring'
-            then greatest(
-                spells.delivered_since,
-                {{ dbt.dateadd('day', var('listening_window_days'), 'spells.last_engaged_at') }},
-                reach.reachable_since
-            )
+            then greatest(spells.delivered_since, spells.too_old_at, reach.reachable_since)
         else coalesce(greatest(losses.opted_out_at, customers.first_known_at), customers.first_seen_at)
     end as attention_since,
     case
