@@ -92,7 +92,8 @@ stated as (
         events.channel,
         'all',
         'opt_out',
-        events.occurred_at,
+        -- one without a time is as old as the message it answers
+        coalesce(events.occurred_at, messages.sent_at),
         'channel_event'
     from {{ ref('stg_crm__channel_events') }} as events
     inner join {{ ref('stg_crm__messages') }} as messages on events.message_id = messages.message_id

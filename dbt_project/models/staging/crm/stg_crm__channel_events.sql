@@ -39,5 +39,8 @@ select
     received_at,
     reason
 from timed
-where occurred_at <= {{ as_of() }} and coalesce(received_at, occurred_at) <= {{ as_of() }}
+where
+    occurred_at <= {{ as_of() }} and coalesce(received_at, occurred_at) <= {{ as_of() }}
+    -- it counts even when nobody knows since when
+    or event = 'opt_out' and occurred_at is null
 qualify row_number() over (partition by message_id, event order by occurred_at, event_id, received_at, reason) = 1
