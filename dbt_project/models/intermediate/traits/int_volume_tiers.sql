@@ -46,9 +46,10 @@ levels as (
     select
         customer_id,
         happened_at,
-        sum(sum(delivered)) over so_far as delivered,
-        sum(sum(engaged)) over so_far as engaged,
-        sum(sum(opted_out)) over so_far as opt_outs
+        -- exact, and half as dear: sums of integers are 128 bits wide
+        sum(sum(cast(delivered as double))) over so_far as delivered,
+        sum(sum(cast(engaged as double))) over so_far as engaged,
+        sum(sum(cast(opted_out as double))) over so_far as opt_outs
     from changes
     where happened_at <= {{ as_of() }}
     group by customer_id, happened_at

@@ -17,8 +17,8 @@ events as (
 
 daily_dates as (
     select distinct _table_date
-    from events
-    where not _is_intraday
+    from {{ source('ga4', 'ga4_events') }}
+    where not _is_intraday and {{ only_replaced('_table_date', 'stg_ga4__changed_dates') }}
 ),
 
 current_tables as (
