@@ -18,7 +18,10 @@ LANDED = {
     spec.name: spec for spec in (EVENTS, *CRM_TABLES, *(table.spec for table in ADMIN_TABLES))
 }
 STAGING = Path(__file__).resolve().parents[2] / "dbt_project" / "models" / "staging"
-FIT_ROWS = re.compile(r"fit_rows\(\s*'\w+'\s*,\s*'(\w+)'\s*(?:,\s*\[(.*?)\])?\s*\)", re.DOTALL)
+FIT_ROWS = re.compile(
+    r"fit_rows\(\s*'\w+'\s*,\s*'(\w+)'\s*(?:,\s*\[(.*?)\])?\s*(?:,\s*part=only_replaced\([^)]*\))?\s*\)",
+    re.DOTALL,
+)
 RAW = load_contracts(CONTRACTS_FOLDER / "raw")
 LEDGER = [contract for contract in RAW if contract.name.startswith("ledger_")]
 
