@@ -4,9 +4,10 @@
     (select as_of, change_id from state.last_build)
 {%- endmacro %}
 
-{# Which units of raw tables differ from what the last complete build saw (the landings note them: TableSpec.changes_by), as text. #}
-{% macro changed_units(table_names) -%}
-    select changes.unit
+{# Which units of raw tables differ from what the last complete build saw (the landings note them: TableSpec.changes_by), as text
+   or what else they were. #}
+{% macro changed_units(table_names, unit_type=none) -%}
+    select {{ 'try_cast(changes.unit as ' ~ unit_type ~ ')' if unit_type else 'changes.unit' }}
     from raw._changes as changes
     inner join {{ last_build() }} as last_build on changes.change_id > last_build.change_id
     where changes.table_name in ('{{ table_names | join("', '") }}')
@@ -16,7 +17,7 @@
    beyond its moment, and nobody notes that time passed. A day is more than zones differ; to read the text would cost far more
    than to read a day's rows again. #}
 {% macro may_be_later(raw_moment) -%}
-    left({{ raw_moment }}, 10) >= (select cast(cast(as_of as date) - 1 as varchar) from {{ last_build() }} as last_build)
+    {{ raw_moment }} >= (select cast(cast(as_of as date) - 1 as varchar) from {{ last_build() }} as last_build)
 {%- endmacro %}
 
 {# On a warehouse nothing was pulled into or built in yet they are empty. #}

@@ -111,7 +111,6 @@ def test_a_second_run_sends_nothing_and_changes_no_table(home: Home) -> None:
     changes_seen = {
         "raw._changes",
         "state.last_build",
-        "staging.stg_admin__changed_quotes",
         "staging.stg_crm__changed_entries",
         "staging.stg_crm__changed_messages",
         "intermediate.int_touched_messages",

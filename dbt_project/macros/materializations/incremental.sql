@@ -1,6 +1,7 @@
 {# A table of which a run rebuilds a part, in one transaction: the rows whose `replaced_by` columns are in the model
    `replaced_from`, or, without them, the rows whose key the run brings again. The model says only_replaced(columns) where it
-   reads, so that it brings the rows of that part and no others.
+   reads, so that it brings the rows of that part and no others. A staging model replaces units of its raw table,
+   `replaced_units`, and says only_changed().
 
    Whether a run may go on from the last one is not decided here (orchestration/lib/builds.py): a full refresh rebuilds all. #}
 {% materialization incremental, adapter='duckdb', supported_languages=['sql', 'python'] %}
@@ -10,7 +11,11 @@
     {%- set is_whole = existing is none or existing.type != 'table' or should_full_refresh() -%}
     {%- set by = listed(config.get('replaced_by') or config.get('unique_key')) -%}
     {%- set part -%}
+        {%- if config.get('replaced_units') %}
+        {{ by }} in ({{ replaced_units() }})
+        {%- else %}
         ({{ by }}) in (select {{ by }} from {{ ref(config.require('replaced_from')) if config.get('replaced_by') else aside }})
+        {%- endif %}
     {%- endset -%}
     {%- set put -%}
         {{ prove_key(aside, config.get('unique_key')) }}

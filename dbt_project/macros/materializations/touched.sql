@@ -59,6 +59,28 @@
 
 {% macro only_touched(column) -%}{{ only_replaced(column, 'int_touched_customers') }}{%- endmacro %}
 
+{# As only_replaced, for a staging model that replaces units of a raw table. #}
+{% macro only_changed() -%}
+    {%- if this is not none and is_incremental() and not flags.FULL_REFRESH -%}
+        {{ config.require('replaced_by') }} in ({{ replaced_units() }})
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{# A query of the units of the raw table `replaced_units` that a run reads again: those that changed, and those with rows that were
+   perhaps in the future of the last build by one of the texts `later_by`. Units are text unless `unit_type` says otherwise. #}
+{% macro replaced_units() -%}
+    {%- set table_name = config.require('replaced_units') -%}
+    {{ changed_units([table_name], config.get('unit_type')) }}
+    {%- for raw_moment in config.require('later_by') %}
+    union all
+    select {{ config.require('replaced_by') }}
+    from {{ source(table_name.split('_')[0], table_name) }}
+    where {{ may_be_later(raw_moment) }}
+    {%- endfor %}
+{%- endmacro %}
+
 {# What a later model of the lineage holds from the run before, or none where there has been none. #}
 {% macro held_relation(model_name) -%}
     {{ return(load_relation(this.incorporate(path={'identifier': model_name}))) }}

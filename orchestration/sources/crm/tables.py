@@ -36,6 +36,7 @@ CONTACTS = TableSpec(
         Column(name="purged", type="BOOLEAN"),
     ),
     key=("contact_id",),
+    changes_by="contact_id",
 )
 
 JOURNEY_ENTRIES = TableSpec(

@@ -1,8 +1,15 @@
-{{ config(tracks=['user_id']) }}
+{{ config(
+    materialized='incremental',
+    replaced_by='user_id',
+    replaced_units='admin_consents',
+    unit_type='bigint',
+    later_by=['changed_at'],
+    tracks=['user_id']
+) }}
 with
 
 consents as (
-    {{ fit_rows('admin', 'admin_consents') }}
+    {{ fit_rows('admin', 'admin_consents', part=only_changed()) }}
 ),
 
 cleaned as (

@@ -1,7 +1,14 @@
+{{ config(
+    materialized='incremental',
+    replaced_by='order_id',
+    replaced_units='admin_documents',
+    later_by=['uploaded_at'],
+    tracks=['order_id']
+) }}
 with
 
 documents as (
-    {{ fit_rows('admin', 'admin_documents') }}
+    {{ fit_rows('admin', 'admin_documents', part=only_changed()) }}
 ),
 
 cleaned as (

@@ -1,7 +1,14 @@
+{{ config(
+    materialized='incremental',
+    replaced_by='order_id',
+    replaced_units='admin_feedback',
+    later_by=['created_at'],
+    tracks=['order_id']
+) }}
 with
 
 feedback as (
-    {{ fit_rows('admin', 'admin_feedback') }}
+    {{ fit_rows('admin', 'admin_feedback', part=only_changed()) }}
 ),
 
 cleaned as (

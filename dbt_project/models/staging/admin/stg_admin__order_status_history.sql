@@ -1,7 +1,14 @@
+{{ config(
+    materialized='incremental',
+    replaced_by='order_id',
+    replaced_units='admin_order_status_history',
+    later_by=['changed_at'],
+    tracks=['order_id']
+) }}
 with
 
 history as (
-    {{ fit_rows('admin', 'admin_order_status_history') }}
+    {{ fit_rows('admin', 'admin_order_status_history', part=only_changed()) }}
 ),
 
 cleaned as (

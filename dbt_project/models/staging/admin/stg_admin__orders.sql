@@ -1,8 +1,14 @@
-{{ config(tracks=['user_id', 'contact_phone_raw']) }}
+{{ config(
+    materialized='incremental',
+    replaced_by='order_id',
+    replaced_units='admin_orders',
+    later_by=['created_at'],
+    tracks=['order_id', 'user_id', 'contact_phone_raw']
+) }}
 with
 
 orders as (
-    {{ fit_rows('admin', 'admin_orders') }}
+    {{ fit_rows('admin', 'admin_orders', part=only_changed()) }}
 ),
 
 cleaned as (

@@ -1,7 +1,15 @@
+{{ config(
+    materialized='incremental',
+    replaced_by='payout_id',
+    replaced_units='admin_payouts',
+    unit_type='bigint',
+    later_by=['paid_at'],
+    tracks=['order_id']
+) }}
 with
 
 payouts as (
-    {{ fit_rows('admin', 'admin_payouts') }}
+    {{ fit_rows('admin', 'admin_payouts', part=only_changed()) }}
 ),
 
 cleaned as (

@@ -1,7 +1,15 @@
+{{ config(
+    materialized='incremental',
+    replaced_by='pickup_id',
+    replaced_units='admin_pickups',
+    unit_type='bigint',
+    later_by=['created_at', 'updated_at'],
+    tracks=['order_id']
+) }}
 with
 
 pickups as (
-    {{ fit_rows('admin', 'admin_pickups') }}
+    {{ fit_rows('admin', 'admin_pickups', part=only_changed()) }}
 ),
 
 cleaned as (

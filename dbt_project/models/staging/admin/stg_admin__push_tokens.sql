@@ -1,7 +1,15 @@
+{{ config(
+    materialized='incremental',
+    replaced_by='user_id',
+    replaced_units='admin_push_tokens',
+    unit_type='bigint',
+    later_by=['updated_at'],
+    tracks=['user_id']
+) }}
 with
 
 push_tokens as (
-    {{ fit_rows('admin', 'admin_push_tokens') }}
+    {{ fit_rows('admin', 'admin_push_tokens', part=only_changed()) }}
 ),
 
 cleaned as (

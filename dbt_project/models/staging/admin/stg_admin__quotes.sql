@@ -1,13 +1,15 @@
 {{ config(
     materialized='incremental',
     replaced_by='quote_id',
-    replaced_from='stg_admin__changed_quotes',
+    replaced_units='admin_quotes',
+    unit_type='bigint',
+    later_by=['created_at'],
     tracks=['quote_id', 'created_at', 'phone_raw']
 ) }}
 with
 
 quotes as (
-    {{ fit_rows('admin', 'admin_quotes', part=only_replaced('quote_id', 'stg_admin__changed_quotes')) }}
+    {{ fit_rows('admin', 'admin_quotes', part=only_changed()) }}
 ),
 
 cleaned as (

@@ -1,8 +1,15 @@
-{{ config(tracks=['user_id', 'phone_raw']) }}
+{{ config(
+    materialized='incremental',
+    replaced_by='user_id',
+    replaced_units='admin_users',
+    unit_type='bigint',
+    later_by=['created_at', 'deleted_at'],
+    tracks=['user_id', 'phone_raw']
+) }}
 with
 
 users as (
-    {{ fit_rows('admin', 'admin_users') }}
+    {{ fit_rows('admin', 'admin_users', part=only_changed()) }}
 ),
 
 cleaned as (

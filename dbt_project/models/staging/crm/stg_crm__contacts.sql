@@ -1,8 +1,14 @@
-{{ config(tracks=['contact_id', 'phone_raw']) }}
+{{ config(
+    materialized='incremental',
+    replaced_by='contact_id',
+    replaced_units='crm_contacts',
+    later_by=['created_at'],
+    tracks=['contact_id', 'phone_raw']
+) }}
 with
 
 contacts as (
-    {{ fit_rows('crm', 'crm_contacts') }}
+    {{ fit_rows('crm', 'crm_contacts', part=only_changed()) }}
 ),
 
 cleaned as (
