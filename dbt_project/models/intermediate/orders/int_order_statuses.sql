@@ -1,9 +1,10 @@
 {# One row an order and status: the first time it was reached. History rows come doubled, early and out of order, so the
    order's own clock wins where it has one: created_at for placed, completed_at for completed, updated_at for the last one. #}
+{{ config(materialized='incremental', replaced_by='order_id', replaced_from='int_touched_deals') }}
 with
 
 orders as (
-    select * from {{ ref('stg_admin__orders') }}
+    select * from {{ ref('stg_admin__orders') }} where {{ only_replaced('order_id', 'int_touched_deals') }}
 ),
 
 history as (
@@ -13,6 +14,7 @@ history as (
         min(changed_at) as first_changed_at,
         max(changed_at) as last_changed_at
     from {{ ref('stg_admin__order_status_history') }}
+    where {{ only_replaced('order_id', 'int_touched_deals') }}
     group by order_id, status
 ),
 

@@ -1,11 +1,17 @@
+{{ config(
+    materialized='incremental',
+    replaced_by='order_id',
+    replaced_from='int_touched_deals',
+    tracks=['order_id', 'customer_id']
+) }}
 with
 
 orders as (
-    select * from {{ ref('stg_admin__orders') }}
+    select * from {{ ref('stg_admin__orders') }} where {{ only_replaced('order_id', 'int_touched_deals') }}
 ),
 
 statuses as (
-    select * from {{ ref('int_order_statuses') }}
+    select * from {{ ref('int_order_statuses') }} where {{ only_replaced('order_id', 'int_touched_deals') }}
 ),
 
 reached as (
@@ -35,7 +41,8 @@ current_status as (
                 case when status in ('completed', 'returned', 'cancelled', 'expired', 'failed') then 1 else 0 end desc,
                 case when status in ('completed', 'returned', 'cancelled', 'expired', 'failed') then status_rank else 0 end desc,
                 last_reached_at desc,
-                status_rank desc
+                status_rank desc,
+                status
         ) = 1
 ),
 
@@ -45,18 +52,21 @@ payouts as (
         sum(amount) as payout_amount,
         min(paid_at) as first_paid_at
     from {{ ref('stg_admin__payouts') }}
+    where {{ only_replaced('order_id', 'int_touched_deals') }}
     group by order_id
 ),
 
+-- the parts of the map and of the phones that are asked for: a left join keeps its right side in memory
 customers as (
     select id_value, customer_id
     from {{ ref('int_customer_map') }}
-    where id_type = 'admin_user'
+    where id_type = 'admin_user' and id_value in (select cast(user_id as varchar) from orders)
 ),
 
 phones as (
-    select phone_raw, phone_e164, is_mobile
+    select phone_raw, phone_e164
     from {{ ref('int_phones') }}
+    where phone_raw in (select contact_phone_raw from orders)
 )
 
 select

@@ -1,3 +1,9 @@
+{{ config(
+    materialized='incremental',
+    replaced_by='order_id',
+    replaced_from='int_touched_deals',
+    tracks=['customer_id']
+) }}
 select
     pickups.pickup_id,
     pickups.order_id,
@@ -16,6 +22,9 @@ select
     orders.brand,
     orders.model_id,
     orders.quoted_price,
-    row_number() over (partition by pickups.order_id order by pickups.attempt_no desc, pickups.created_at desc) = 1 as is_latest
+    row_number() over (
+        partition by pickups.order_id order by pickups.attempt_no desc, pickups.created_at desc, pickups.pickup_id desc
+    ) = 1 as is_latest
 from {{ ref('stg_admin__pickups') }} as pickups
 inner join {{ ref('int_orders') }} as orders on pickups.order_id = orders.order_id
+where {{ only_replaced('pickups.order_id', 'int_touched_deals') }}

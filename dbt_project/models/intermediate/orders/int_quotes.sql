@@ -1,13 +1,28 @@
 {# Whose quote it is: the account, else the device, else the phone they gave. #}
-{{ config(tracks=['session_key']) }}
+{{ config(
+    materialized='incremental',
+    replaced_by='quote_id',
+    replaced_from='int_touched_deals',
+    tracks=['customer_id', 'session_key']
+) }}
 with
 
 quotes as (
-    select * from {{ ref('int_quotes_seen') }}
+    select * from {{ ref('int_quotes_seen') }} where {{ only_replaced('quote_id', 'int_touched_deals') }}
+),
+
+-- the part of the map that is asked for: a left join keeps its right side in memory
+identifiers as (
+    select 'admin_user' as id_type, cast(user_id as varchar) as id_value from quotes
+    union all
+    select 'ga_pseudo', ga_client_id from quotes
+    union all
+    select 'phone', phone_e164 from quotes
 ),
 
 customer_map as (
-    select * from {{ ref('int_customer_map') }} where customer_id is not null
+    select * from {{ ref('int_customer_map') }}
+    where customer_id is not null and (id_type, id_value) in (select id_type, id_value from identifiers)
 )
 
 select
