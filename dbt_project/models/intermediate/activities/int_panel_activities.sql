@@ -1,14 +1,18 @@
-{# What the admin panel and the CRM tell of each customer, as activities. Read whole every hour: what a panel changes, it changes
-   anywhere. Customers whose facts differ from the last build's are what the stream is rebuilt for. #}
-{{ config(tracks=['customer_id']) }}
+{# What the admin panel and the CRM tell of each customer, as activities. #}
+{{ config(
+    materialized='incremental',
+    replaced_by='customer_id',
+    replaced_from='int_touched_owners',
+    tracks=['customer_id']
+) }}
 with
 
 quotes as (
-    select * from {{ ref('int_quotes') }} where customer_id is not null
+    select * from {{ ref('int_quotes') }} where customer_id is not null and {{ only_replaced('customer_id', 'int_touched_owners') }}
 ),
 
 orders as (
-    select * from {{ ref('int_orders') }} where customer_id is not null
+    select * from {{ ref('int_orders') }} where customer_id is not null and {{ only_replaced('customer_id', 'int_touched_owners') }}
 ),
 
 statuses as (
@@ -16,7 +20,12 @@ statuses as (
 ),
 
 pickups as (
-    select * from {{ ref('int_pickups') }} where customer_id is not null
+    select * from {{ ref('int_pickups') }} where customer_id is not null and {{ only_replaced('customer_id', 'int_touched_owners') }}
+),
+
+customer_map as (
+    select * from {{ ref('int_customer_map') }}
+    where customer_id is not null and {{ only_replaced('customer_id', 'int_touched_owners') }}
 ),
 
 users as (
@@ -26,7 +35,7 @@ users as (
         users.city_raw,
         accounts.customer_id
     from {{ ref('stg_admin__users') }} as users
-    inner join {{ ref('int_customer_map') }} as accounts
+    inner join customer_map as accounts
         on accounts.id_type = 'admin_user' and cast(users.user_id as varchar) = accounts.id_value
 ),
 
@@ -37,7 +46,7 @@ contacts as (
         contacts.contact_source,
         crm_contacts.customer_id
     from {{ ref('stg_crm__contacts') }} as contacts
-    inner join {{ ref('int_customer_map') }} as crm_contacts
+    inner join customer_map as crm_contacts
         on crm_contacts.id_type = 'crm_contact' and contacts.contact_id = crm_contacts.id_value
 ),
 

@@ -27,14 +27,6 @@ resessioned as (
     {{ touched_rows('int_ga4_sessions', 'customer_id') }}
 ),
 
-retold as (
-    {{ touched_rows('int_panel_activities', 'customer_id') }}
-),
-
-reordered as (
-    {{ touched_rows('int_order_intervals', 'customer_id') }}
-),
-
 by_device as (
     select customer_map.customer_id
     from customer_map
@@ -54,9 +46,7 @@ select customer_id from remapped where customer_id is not null
 union
 select customer_id from resessioned where customer_id is not null
 union
-select customer_id from retold
-union
-select customer_id from reordered
+select customer_id from {{ ref('int_touched_owners') }}
 union
 select customer_id from by_device
 {%- if execute and held_relation('int_activities') is not none %}

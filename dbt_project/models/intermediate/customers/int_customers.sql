@@ -1,25 +1,28 @@
 {# One row a customer: who they are, when first seen and known, whether they are a test user or deleted. #}
-{{ config(tracks=['customer_id']) }}
+{{ config(
+    materialized='incremental',
+    replaced_by='customer_id',
+    replaced_from='int_touched_customers',
+    tracks=['customer_id']
+) }}
 with
 
 customer_map as (
-    select * from {{ ref('int_customer_map') }} where customer_id is not null
+    select * from {{ ref('int_customer_map') }} where customer_id is not null and {{ only_touched('customer_id') }}
 ),
 
 users as (
-    select users.*, phones.phone_e164, accounts.customer_id
+    select users.*, accounts.customer_id
     from {{ ref('stg_admin__users') }} as users
     inner join customer_map as accounts
         on accounts.id_type = 'admin_user' and cast(users.user_id as varchar) = accounts.id_value
-    left join {{ ref('int_phones') }} as phones on users.phone_raw = phones.phone_raw
 ),
 
 contacts as (
-    select contacts.*, phones.phone_e164, contact_ids.customer_id
+    select contacts.*, contact_ids.customer_id
     from {{ ref('stg_crm__contacts') }} as contacts
     inner join customer_map as contact_ids
         on contact_ids.id_type = 'crm_contact' and contacts.contact_id = contact_ids.id_value
-    left join {{ ref('int_phones') }} as phones on contacts.phone_raw = phones.phone_raw
 ),
 
 accounts as (
@@ -29,8 +32,8 @@ accounts as (
         -- the person is gone only when every account of theirs is
         case when count(*) = count(deleted_at) then max(deleted_at) end as deleted_at,
         bool_or(is_test_flag) as has_test_flag,
-        max_by(name, created_at) filter (where name is not null) as name,
-        max_by(city_raw, created_at) filter (where city_raw is not null) as city_raw
+        max_by(name, struct_pack(at := created_at, id := user_id)) filter (where name is not null) as name,
+        max_by(city_raw, struct_pack(at := created_at, id := user_id)) filter (where city_raw is not null) as city_raw
     from users
     group by customer_id
 ),
@@ -39,7 +42,7 @@ leads as (
     select
         customer_id,
         min(created_at) as contact_at,
-        max_by(first_name, created_at) filter (where first_name is not null) as first_name
+        max_by(first_name, struct_pack(at := created_at, id := contact_id)) filter (where first_name is not null) as first_name
     from contacts
     group by customer_id
 ),
@@ -57,6 +60,7 @@ addresses as (
             and split_part(address, '@', 2) in ('{{ var("test_email_domains") | join("', '") }}')
         ) as has_test_email
     from {{ ref('int_addresses') }}
+    where {{ only_touched('customer_id') }}
     group by customer_id
 ),
 
@@ -66,6 +70,7 @@ activities as (
         min(occurred_at) as first_activity_at,
         max(occurred_at) filter (where is_activity) as last_activity_at
     from {{ ref('int_activities') }}
+    where {{ only_touched('customer_id') }}
     group by customer_id
 ),
 

@@ -1,20 +1,22 @@
 {# The order each customer placed last, and since when it has been in its status group. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_owners') }}
 with
 
 latest as (
     select *
     from {{ ref('int_orders') }}
-    where customer_id is not null
+    where customer_id is not null and {{ only_replaced('customer_id', 'int_touched_owners') }}
     qualify row_number() over (partition by customer_id order by placed_at desc, order_id desc) = 1
 ),
 
 groups as (
     select
-        order_id,
-        {{ order_status_group('status') }} as status_group,
-        min(reached_at) as reached_at
-    from {{ ref('int_order_statuses') }}
-    group by order_id, {{ order_status_group('status') }}
+        latest.order_id,
+        {{ order_status_group('statuses.status') }} as status_group,
+        min(statuses.reached_at) as reached_at
+    from latest
+    inner join {{ ref('int_order_statuses') }} as statuses on latest.order_id = statuses.order_id
+    group by latest.order_id, {{ order_status_group('statuses.status') }}
 )
 
 select
