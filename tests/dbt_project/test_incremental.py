@@ -39,12 +39,13 @@ BUILT = (
 TELLS_OF_THE_RUN = {
     "intermediate.int_touched_visitors",
     "intermediate.int_touched_devices",
+    "intermediate.int_touched_deals",
+    "intermediate.int_touched_owners",
     "intermediate.int_touched_customers",
     "intermediate.int_touched_consents",
     "intermediate.int_touched_messages",
     "intermediate.int_touched_reach",
     "intermediate.int_touched_readers",
-    "staging.stg_admin__changed_quotes",
     "staging.stg_crm__changed_entries",
     "staging.stg_crm__changed_messages",
     "intermediate.int_touched_evidence",
@@ -188,6 +189,76 @@ def panel_corrects_orders(connection: Connection, dice: random.Random) -> None:
         connection.execute(f"delete from raw.{table} where order_id = ?", [gone])
 
 
+def panel_corrects_what_orders_led_to(connection: Connection, dice: random.Random) -> None:
+    """Pickups, payouts, documents and ratings are corrected, turn out to be another order's, and go."""
+    for table, correction in (
+        ("admin_pickups", "status = if(status = 'failed', 'completed', 'failed')"),
+        ("admin_payouts", "amount = amount + 1"),
+        ("admin_documents", "doc_type = if(doc_type = 'invoice', 'id_proof', 'invoice')"),
+        ("admin_feedback", "rating = 6 - rating"),
+    ):
+        corrected, moved, gone = (
+            _one(connection, dice, f"select order_id from raw.{table}")[0] for _ in range(3)
+        )
+        (order,) = _one(connection, dice, "select order_id from raw.admin_orders")
+        connection.execute(f"update raw.{table} set {correction} where order_id = ?", [corrected])
+        connection.execute(
+            f"update raw.{table} set order_id = ? where order_id = ?", [order, moved]
+        )
+        connection.execute(f"delete from raw.{table} where order_id = ?", [gone])
+
+
+def panel_tells_of_the_future(connection: Connection, dice: random.Random) -> None:
+    """Some of what the panel tells is to come: before the next run, or after it."""
+    ahead = (
+        "strftime((select as_of from state.last_build) + to_minutes(330 + ?), '%Y-%m-%d %H:%M:%S')"
+    )
+    for table, moment in (
+        ("admin_orders", "created_at"),
+        ("admin_orders", "completed_at"),
+        ("admin_order_status_history", "changed_at"),
+        ("admin_pickups", "created_at"),
+        ("admin_pickups", "updated_at"),
+        ("admin_payouts", "paid_at"),
+        ("admin_documents", "uploaded_at"),
+        ("admin_feedback", "created_at"),
+        ("admin_quotes", "created_at"),
+        ("admin_users", "created_at"),
+        ("admin_users", "deleted_at"),
+    ):
+        for minutes in (30, 90, 900):
+            (row,) = _one(connection, dice, f"select rowid from raw.{table}")
+            connection.execute(
+                f"update raw.{table} set {moment} = {ahead} where rowid = ?", [minutes, row]
+            )
+    # a run may fall between what the history says and the order's own clock
+    for _ in range(3):
+        order, status = _one(
+            connection, dice, "select order_id, status from raw.admin_order_status_history"
+        )
+        connection.execute(
+            f"update raw.admin_order_status_history set changed_at = {ahead} where order_id = ? and status = ?",
+            [55, order, status],
+        )
+        connection.execute(
+            f"update raw.admin_orders set status = ?, updated_at = {ahead} where order_id = ?",
+            [status, 62, order],
+        )
+
+
+def panel_keeps_push_tokens(connection: Connection, dice: random.Random) -> None:
+    """The shop begins to keep push tokens, or it no longer does."""
+    (known,) = _one(connection, dice, "select count(*) from raw.admin_push_tokens")
+    connection.execute("delete from raw.admin_push_tokens")
+    for minutes in () if known else (-600, -60, 30, 900):
+        (user,) = _one(connection, dice, "select user_id from raw.admin_users")
+        connection.execute(
+            "insert into raw.admin_push_tokens by name select ? as user_id, 'T' || ? as token, 'android' as platform,"
+            " strftime(as_of + to_minutes(330 + ?), '%Y-%m-%d %H:%M:%S') as updated_at from state.last_build",
+            [user, minutes, minutes],
+        )
+
+
 def panel_corrects_quotes(connection: Connection, dice: random.Random) -> None:
     """Prices and devices of quotes change: they pair with other events, and belong to others."""
     for _ in range(5):
@@ -223,14 +294,23 @@ def panel_corrects_people(connection: Connection, dice: random.Random) -> None:
 
 
 def crm_corrects_contacts(connection: Connection, dice: random.Random) -> None:
-    """A contact gets another's e-mail address, one is gone."""
-    (first,), (second,), (gone,) = (
-        _one(connection, dice, "select contact_id from raw.crm_contacts") for _ in range(3)
+    """A contact gets another's e-mail address, one another's account, one is to come, one is gone."""
+    (first,), (second,), (later,), (gone,) = (
+        _one(connection, dice, "select contact_id from raw.crm_contacts") for _ in range(4)
     )
     connection.execute(
         "update raw.crm_contacts set email = (select email from raw.crm_contacts"
         " where contact_id = ?) where contact_id = ?",
         [first, second],
+    )
+    (user,) = _one(connection, dice, "select user_id from raw.admin_users")
+    connection.execute(
+        "update raw.crm_contacts set external_id = ? where contact_id = ?", [str(user), first]
+    )
+    connection.execute(
+        "update raw.crm_contacts set created_at = (select strftime(as_of + interval 90 minute,"
+        " '%Y-%m-%dT%H:%M:%SZ') from state.last_build) where contact_id = ?",
+        [later],
     )
     connection.execute("delete from raw.crm_contacts where contact_id = ?", [gone])
 
@@ -339,6 +419,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     ga4_learns_who_it_was,
     ga4_day_becomes_final,
     panel_corrects_orders,
+    panel_corrects_what_orders_led_to,
+    panel_tells_of_the_future,
+    panel_keeps_push_tokens,
     panel_corrects_quotes,
     panel_corrects_people,
     crm_corrects_contacts,
@@ -422,7 +505,7 @@ def test_hourly_runs_arrive_at_what_a_full_build_gives(tmp_path: Path, seed: int
     assert _build(path, tmp_path / "dbt", as_of) is not None
     for number in range(rounds):
         # at first nothing but time moves
-        mutations = dice.sample(MUTATIONS, 8) if number else []
+        mutations = dice.sample(MUTATIONS, 11) if number else []
         with open_warehouse(path) as connection:
             for table in NOTED:
                 connection.execute(f"create temp table {table} as from raw.{table}")
