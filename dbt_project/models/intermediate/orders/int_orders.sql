@@ -1,3 +1,4 @@
+{{ config(tracks=['customer_id']) }}
 with
 
 orders as (

@@ -1,3 +1,4 @@
+{{ config(tracks=['customer_id']) }}
 select
     pickups.pickup_id,
     pickups.order_id,

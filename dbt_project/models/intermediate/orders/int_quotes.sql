@@ -1,5 +1,5 @@
 {# Whose quote it is: the account, else the device, else the phone they gave. #}
-{{ config(tracks=['session_key']) }}
+{{ config(tracks=['session_key', 'customer_id']) }}
 with
 
 quotes as (
