@@ -44,7 +44,7 @@ TELLS_OF_THE_RUN = {
     "intermediate.int_touched_customers",
     "intermediate.int_touched_consents",
     "intermediate.int_touched_messages",
-    "intermediate.int_touched_reach",
+    "intermediate.int_touched_entries",
     "intermediate.int_touched_readers",
     "staging.stg_crm__changed_entries",
     "staging.stg_crm__changed_messages",
@@ -375,6 +375,66 @@ def ledger_tells_of_sends(connection: Connection, dice: random.Random) -> None:
             )
 
 
+def panel_moves_pickups(connection: Connection, dice: random.Random) -> None:
+    """A pickup gets another slot, and another takes its place: reminders begin, end and are still to come."""
+    connection.execute(
+        "create temp table clock as select as_of + to_minutes(330) as local from state.last_build"
+    )
+    moment = "strftime((select local from clock) + to_minutes(?), '%Y-%m-%d %H:%M:%S')"
+    for _ in range(6):
+        (pickup,) = _one(connection, dice, "select pickup_id from raw.admin_pickups")
+        slot, booked = dice.randint(-600, 3000), dice.randint(-90, 90)
+        connection.execute(
+            f"update raw.admin_pickups set slot_start = {moment}, slot_end = {moment} where pickup_id = ?",
+            [slot, slot + 120, pickup],
+        )
+        connection.execute(
+            "insert into raw.admin_pickups select * replace ("
+            "(select max(pickup_id) + 1 from raw.admin_pickups) as pickup_id,"
+            f" {moment} as slot_start, {moment} as slot_end, {moment} as created_at)"
+            " from raw.admin_pickups where pickup_id = ?",
+            [slot + 1200, slot + 1320, booked, pickup],
+        )
+    connection.execute("drop table clock")
+
+
+def ledger_tells_of_decisions(connection: Connection, dice: random.Random) -> None:
+    """Runs decided on steps, some of people by an id they had then; some of what waited came to an end."""
+    connection.execute(
+        "update raw.ledger_intents set outcome = ?, state = null, run_as_of = last_build.as_of"
+        " from state.last_build where outcome in ('planned', 'held') and hash(intent_key) % 2 = 0",
+        [dice.choice(["sent", "skipped"])],
+    )
+    steps = connection.execute(
+        "select journey_key, entry_key, step_key, coalesce(former.id_value, steps.customer_id),"
+        " due_at, latest_useful_at from decisions.int_step_candidates as steps"
+        " left join intermediate.int_customer_map as former"
+        " on former.id_type = 'former_customer' and steps.customer_id = former.customer_id"
+        " order by former.id_value is not null desc, standing = 'open' desc, due_at desc, intent_key,"
+        " former.id_value limit 200"
+    ).fetchall()
+    for step in dice.sample(steps, 40):
+        outcome, state, hours = dice.choice(
+            [
+                ("planned", None, 0),
+                ("planned", "claimed", 5),
+                ("held", None, 0),
+                ("held", None, 30),
+                ("sent", None, 0),
+                ("ghost", None, 5),
+            ]
+        )
+        connection.execute(
+            "insert into raw.ledger_intents by name select * from (select"
+            " md5(concat_ws('|', $1, $2, $3, $4)) as intent_key, $1 as journey_key, $2 as entry_key, $3 as step_key,"
+            " $4 as customer_id, $5 as due_at, $6 as latest_useful_at, $7 as outcome, $7 as reason, $8 as state,"
+            " $9 as arm, 'whatsapp' as channel, 'promotional' as purpose, 1 as priority,"
+            " as_of - to_hours($10) as run_as_of, as_of as decided_at, as_of as updated_at from state.last_build)"
+            " where intent_key not in (select intent_key from raw.ledger_intents)",
+            [*step, outcome, state, dice.choice(["treatment", "control"]), hours],
+        )
+
+
 def people_change_their_minds(connection: Connection, dice: random.Random) -> None:
     """Somebody opts out in the app and in again, somebody by an answer; an address is suppressed for a while."""
     users = [_one(connection, dice, "select user_id from raw.admin_users")[0] for _ in range(3)]
@@ -424,9 +484,11 @@ MUTATIONS: tuple[Mutation, ...] = (
     panel_keeps_push_tokens,
     panel_corrects_quotes,
     panel_corrects_people,
+    panel_moves_pickups,
     crm_corrects_contacts,
     crm_corrects_messages,
     ledger_tells_of_sends,
+    ledger_tells_of_decisions,
     people_change_their_minds,
 )
 # As the pulls note it: TableSpec.changes_by.
@@ -505,7 +567,7 @@ def test_hourly_runs_arrive_at_what_a_full_build_gives(tmp_path: Path, seed: int
     assert _build(path, tmp_path / "dbt", as_of) is not None
     for number in range(rounds):
         # at first nothing but time moves
-        mutations = dice.sample(MUTATIONS, 11) if number else []
+        mutations = dice.sample(MUTATIONS, 12) if number else []
         with open_warehouse(path) as connection:
             for table in NOTED:
                 connection.execute(f"create temp table {table} as from raw.{table}")

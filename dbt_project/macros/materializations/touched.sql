@@ -82,6 +82,6 @@
 {%- endmacro %}
 
 {# What a later model of the lineage holds from the run before, or none where there has been none. #}
-{% macro held_relation(model_name) -%}
-    {{ return(load_relation(this.incorporate(path={'identifier': model_name}))) }}
+{% macro held_relation(model_name, schema=none) -%}
+    {{ return(load_relation(this.incorporate(path={'schema': schema or this.schema, 'identifier': model_name}))) }}
 {%- endmacro %}

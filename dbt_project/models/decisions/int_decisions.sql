@@ -124,16 +124,28 @@ closed as (
     where ledger_outcome in ('held', 'planned') and standing in ('converted', 'exited', 'expired', 'held_too_long')
 ),
 
+closed_arms as (
+    select * from {{ ref('int_entry_arms') }} where customer_id in (select customer_id from closed)
+),
+
 -- a step the ledger holds open whose entry is no more (its facts changed, or two people proved to be one) has left as well
+waiting as (
+    select *
+    from {{ ref('stg_ledger__intents') }}
+    where outcome in ('held', 'planned') and coalesce(state, 'none') <> 'claimed' and run_as_of < {{ as_of() }}
+),
+
+upheld as (
+    select intent_key
+    from {{ ref('int_step_candidates') }}
+    where intent_key in (select intent_key from waiting)
+),
+
 orphaned as (
-    select intents.*
-    from {{ ref('stg_ledger__intents') }} as intents
-    left join {{ ref('int_step_candidates') }} as candidates on intents.intent_key = candidates.intent_key
-    where
-        intents.outcome in ('held', 'planned')
-        and coalesce(intents.state, 'none') <> 'claimed'
-        and intents.run_as_of < {{ as_of() }}
-        and candidates.intent_key is null
+    select waiting.*
+    from waiting
+    left join upheld on waiting.intent_key = upheld.intent_key
+    where upheld.intent_key is null
 )
 
 select
@@ -195,7 +207,7 @@ select
     null,
     {{ as_of() }}
 from closed
-left join {{ ref('int_entry_arms') }} as arms
+left join closed_arms as arms
     on closed.journey_key = arms.journey_key
     and closed.entry_key = arms.entry_key
     and closed.customer_id = arms.customer_id

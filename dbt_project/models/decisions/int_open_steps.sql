@@ -19,12 +19,16 @@ reach as (
     select * from ({{ reachable_channel('moments') }}) as reached
 ),
 
+-- of them alone: few people have an open step, and everybody has messages and entries
 messages as (
     select
         *,
         cast({{ local_from_utc('sent_at') }} as date) as local_date
     from {{ ref('int_messages_before') }}
-    where sent_at > {{ dbt.dateadd('day', -120, as_of()) }} and sent_at <= {{ as_of() }}
+    where
+        sent_at > {{ dbt.dateadd('day', -120, as_of()) }}
+        and sent_at <= {{ as_of() }}
+        and customer_id in (select customer_id from candidates)
 ),
 
 pressure as (
@@ -70,9 +74,16 @@ template_pressure as (
         address,
         template_id,
         max(sent_at) as last_sent_at
-    from messages
-    where address is not null
+    from {{ ref('int_messages_before') }}
+    where
+        sent_at > {{ dbt.dateadd('day', -120, as_of()) }}
+        and sent_at <= {{ as_of() }}
+        and address in (select sender_address from reach)
     group by address, template_id
+),
+
+windows as (
+    select * from {{ ref('int_journey_windows') }} where customer_id in (select customer_id from candidates)
 ),
 
 own_entries as (
@@ -84,11 +95,11 @@ own_entries as (
         windows.cooldown_key,
         max(own.sent_at) as last_sent_at
     from {{ ref('int_own_messages') }} as own
-    left join {{ ref('int_journey_windows') }} as windows
+    left join windows
         on own.journey_key = windows.journey_key
         and own.entry_key = windows.entry_key
         and own.customer_id = windows.customer_id
-    where own.run_as_of < {{ as_of() }}
+    where own.run_as_of < {{ as_of() }} and own.customer_id in (select customer_id from candidates)
     group by own.customer_id, own.journey_key, own.entry_key, windows.cooldown_key
 ),
 
@@ -114,7 +125,7 @@ active_entries as (
         windows.entry_key,
         journeys.exclusivity_group,
         journeys.priority
-    from {{ ref('int_journey_windows') }} as windows
+    from windows
     inner join {{ ref('journey_catalogue') }} as journeys on windows.journey_key = journeys.journey_key
     where
         windows.eligible_from <= {{ as_of() }}
@@ -127,7 +138,10 @@ active_entries as (
 preempted as (
     select
         candidates.intent_key,
-        max_by(active_entries.journey_key || ':' || active_entries.entry_key, active_entries.priority) as lost_to
+        max_by(
+            active_entries.journey_key || ':' || active_entries.entry_key,
+            struct_pack(priority := active_entries.priority, entry := active_entries.entry_key)
+        ) as lost_to
     from candidates
     inner join active_entries
         on candidates.customer_id = active_entries.customer_id

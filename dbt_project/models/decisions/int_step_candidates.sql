@@ -1,4 +1,5 @@
 {# Every step of every entry that has come due, with what facts alone already settle: left, too late, or still open. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_entries') }}
 {% set step_due_at = dbt.dateadd('minute', 'steps.delay_minutes', 'windows.eligible_from') %}
 
 with
@@ -12,6 +13,7 @@ windows as (
             else end_reason
         end as ended_reason
     from {{ ref('int_journey_windows') }}
+    where {{ only_replaced('customer_id', 'int_touched_entries') }}
 ),
 
 steps as (
@@ -32,7 +34,9 @@ ledger as (
         coalesce(redirects.customer_id, intents.customer_id) as current_customer_id
     from {{ ref('stg_ledger__intents') }} as intents
     left join redirects on intents.customer_id = redirects.former_id
-    where intents.run_as_of < {{ as_of() }}
+    where
+        intents.run_as_of < {{ as_of() }}
+        and {{ only_replaced('coalesce(redirects.customer_id, intents.customer_id)', 'int_touched_entries') }}
     -- two merged customers may both have had this step: the one that went further speaks
     qualify
         row_number() over (

@@ -1,4 +1,5 @@
 {# Last quote of a run (gaps under an hour) + 1 h, unless an order came since; until an order, the next quote or + 73 h. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_entries') }}
 with
 
 quotes as (
@@ -6,7 +7,7 @@ quotes as (
         *,
         lead(created_at) over (partition by customer_id order by created_at, quote_id) as next_quote_at
     from {{ ref('int_quotes') }}
-    where customer_id is not null
+    where customer_id is not null and {{ only_replaced('customer_id', 'int_touched_entries') }}
 ),
 
 last_of_run as (
@@ -17,12 +18,16 @@ last_of_run as (
         or next_quote_at >= {{ dbt.dateadd('minute', var('apv_run_gap_minutes'), 'created_at') }}
 ),
 
+orders as (
+    select * from {{ ref('int_orders') }} where {{ only_replaced('customer_id', 'int_touched_entries') }}
+),
+
 with_order as (
     select
         last_of_run.quote_id,
         min(orders.placed_at) as order_at
     from last_of_run
-    left join {{ ref('int_orders') }} as orders
+    left join orders
         on last_of_run.customer_id = orders.customer_id and orders.placed_at >= last_of_run.created_at
     group by last_of_run.quote_id
 ),
@@ -65,4 +70,4 @@ select
     cast(null as timestamp) as slot_start_at,
     cast(null as timestamp) as slot_end_at
 from windows
-where eligible_from < eligible_to and eligible_from <= {{ as_of() }}
+where eligible_from < eligible_to

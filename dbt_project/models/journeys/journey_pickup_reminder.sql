@@ -1,4 +1,5 @@
 {# The later of slot - 24 h and creation + 30 min, if that is before slot - 2 h; until slot - 2 h. A new slot is a new key. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_entries') }}
 with
 
 pickups as (
@@ -6,7 +7,7 @@ pickups as (
         *,
         lead(created_at) over (partition by order_id order by created_at, pickup_id) as next_pickup_at
     from {{ ref('int_pickups') }}
-    where customer_id is not null
+    where customer_id is not null and {{ only_replaced('customer_id', 'int_touched_entries') }}
 ),
 
 windows as (
@@ -46,4 +47,4 @@ select
     slot_start_at,
     slot_end_at
 from windows
-where eligible_from < eligible_to and eligible_from <= {{ as_of() }}
+where eligible_from < eligible_to

@@ -1,4 +1,5 @@
 {# Last activity + 60 d with no open order; until an activity or + 14 d. Keyed by the business date they became inactive. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_entries') }}
 with
 
 inactivity as (
@@ -9,17 +10,19 @@ inactivity as (
             {{ dbt.dateadd('day', var('winback_window_days'), 'inactive_at') }}
         ) as eligible_to
     from {{ ref('int_inactivity') }}
+    where {{ only_replaced('customer_id', 'int_touched_entries') }}
 ),
 
 last_quotes as (
     select
         customer_id,
-        max_by(category, created_at) as category,
-        max_by(brand, created_at) as brand,
-        max_by(model, created_at) as model,
-        max_by(quoted_price, created_at) as quoted_price,
-        max_by(city_raw, created_at) as city_raw
+        max_by(category, struct_pack(at := created_at, id := quote_id)) as category,
+        max_by(brand, struct_pack(at := created_at, id := quote_id)) as brand,
+        max_by(model, struct_pack(at := created_at, id := quote_id)) as model,
+        max_by(quoted_price, struct_pack(at := created_at, id := quote_id)) as quoted_price,
+        max_by(city_raw, struct_pack(at := created_at, id := quote_id)) as city_raw
     from {{ ref('int_quotes') }}
+    where {{ only_replaced('customer_id', 'int_touched_entries') }}
     group by customer_id
 )
 

@@ -1,6 +1,6 @@
 {# One row an intent, one outcome, one reason. What the ledger recorded (this run's sends included) stands; steps whose moment
-   passed before anyone had to decide are settled by facts alone and need no ledger row. #}
-{{ config(tags=['after_send']) }}
+   passed before anyone had to decide are settled by facts alone and need no ledger row. A view: all of it stands elsewhere. #}
+{{ config(materialized='view', tags=['after_send']) }}
 
 with
 
@@ -21,7 +21,8 @@ recorded as (
         intents.outcome,
         intents.reason,
         intents.lost_to,
-        intents.decided_at
+        intents.decided_at,
+        intents.run_as_of
     from {{ ref('stg_ledger__intents') }} as intents
     left join redirects on intents.customer_id = redirects.former_id
     where intents.run_as_of <= {{ as_of() }}
@@ -53,5 +54,7 @@ select
     cast(null as varchar) as channel, 'skipped' as outcome, standing as reason, cast(null as varchar) as lost_to, settled_at as decided_at
 from settled_by_facts
 where
-    intent_key not in (select intent_key from recorded)
+    -- what the ledger held before this run is recorded, and only this run's rows are few enough to look through
+    ledger_outcome is null
+    and intent_key not in (select intent_key from recorded where run_as_of = {{ as_of() }})
     and intent_key not in (select intent_key from decided_now)

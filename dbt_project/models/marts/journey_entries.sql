@@ -1,8 +1,9 @@
 {# Every eligible entry with its window, as the journey defines it. Policy is not mixed in: decisions hold that. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_entries') }}
 with
 
 windows as (
-    select * from {{ ref('int_journey_windows') }}
+    select * from {{ ref('int_journey_windows') }} where {{ only_replaced('customer_id', 'int_touched_entries') }}
 ),
 
 goals as (

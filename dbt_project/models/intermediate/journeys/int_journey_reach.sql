@@ -1,5 +1,5 @@
 {# At the moment each entry begins: the first reachable channel of its first step, or the first reason there is none. #}
-{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_reach') }}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_entries') }}
 with
 
 moments as (
@@ -13,7 +13,7 @@ moments as (
     inner join {{ ref('journey_catalogue') }} as journeys on windows.journey_key = journeys.journey_key
     inner join {{ ref('journey_step_catalogue') }} as steps
         on windows.journey_key = steps.journey_key and steps.step_number = 1
-    where {{ only_replaced('windows.customer_id', 'int_touched_reach') }}
+    where {{ only_replaced('windows.customer_id', 'int_touched_entries') }}
 )
 
 select

@@ -1,5 +1,7 @@
-{# Every journey's entries, one list. A new journey is added to this list and nowhere else in SQL. #}
-{{ config(tracks=['customer_id']) }}
+{# Every journey's entries that have begun, one list. A new journey is added to this list and nowhere else in SQL. #}
+{{ config(
+    materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_entries', tracks=['customer_id']
+) }}
 {% set journeys = [
     'abandoned_price_view',
     'pickup_reminder',
@@ -27,5 +29,6 @@ select
     slot_start_at,
     slot_end_at
 from {{ ref('journey_' ~ journey) }}
+where eligible_from <= {{ as_of() }} and {{ only_replaced('customer_id', 'int_touched_entries') }}
 {% if not loop.last %}union all{% endif %}
 {% endfor %}
