@@ -20,6 +20,20 @@
     {{ raw_moment }} >= (select cast(cast(as_of as date) - 1 as varchar) from {{ last_build() }} as last_build)
 {%- endmacro %}
 
+{# Whether time alone moved something since the last complete build: `moment` came to be as old as one of the `ages`, which are
+   pairs of a unit and a number, [['day', 30], ['hour', 48]]. The query has last_build() in it, as `last_build`. #}
+{% macro came_of_age(moment, ages) -%}
+    (
+        {%- for unit, number in ages %}
+        (
+            {{ moment }} > {{ dbt.dateadd(unit, -number, 'last_build.as_of') }}
+            and {{ moment }} <= {{ dbt.dateadd(unit, -number, as_of()) }}
+        )
+        {%- if not loop.last %} or{% endif %}
+        {%- endfor %}
+    )
+{%- endmacro %}
+
 {# On a warehouse nothing was pulled into or built in yet they are empty. #}
 {% macro ensure_last_build() %}
     {% if flags.WHICH in ('build', 'run', 'test') %}

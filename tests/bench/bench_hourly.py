@@ -57,7 +57,8 @@ def build(home: Path, as_of: datetime) -> None:
         print(f"  {result.seconds:6.2f} s  {result.unique_id}")
 
 
-def _apart(target, *arguments) -> None:
+def apart(target, *arguments) -> None:
+    """Run a step in a process of its own, for a peak memory of its own."""
     process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
     process.start()
     process.join()
@@ -68,12 +69,12 @@ def main(people: int, home: Path) -> None:
     if not (home / "world").exists():
         with timed(f"world of {people:,}"):
             World.create(home / "world", people=people, seed=7, start=START)
-    _apart(pull, home, START)
-    _apart(build, home, START)
+    apart(pull, home, START)
+    apart(build, home, START)
     as_of = START + timedelta(hours=1)
     World.open(home / "world").advance(as_of)
-    _apart(pull, home, as_of)
-    _apart(build, home, as_of)
+    apart(pull, home, as_of)
+    apart(build, home, as_of)
 
 
 if __name__ == "__main__":

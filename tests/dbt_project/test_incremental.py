@@ -43,6 +43,8 @@ TELLS_OF_THE_RUN = {
     "intermediate.int_touched_owners",
     "intermediate.int_touched_customers",
     "intermediate.int_touched_consents",
+    "intermediate.int_touched_members",
+    "intermediate.int_touched_segments",
     "intermediate.int_touched_messages",
     "intermediate.int_touched_entries",
     "intermediate.int_touched_readers",
@@ -61,6 +63,7 @@ COMPARES_EVERY_PAIR = {
     "int_consent_statements": "two purposes",
     "int_open_steps": "kill switches",
     "int_touched_customers": "the last build",
+    "int_touched_members": "the last build",
     "int_touched_readers": "the last build",
     "int_volume_tiers": "the seed of tiers",
 }

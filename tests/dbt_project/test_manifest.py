@@ -234,6 +234,30 @@ def test_families_of_segments_have_one_for_every_group_of_their_seed():
     assert family == {f"city_cluster_{name}" for name in clusters}
 
 
+def test_every_window_of_time_in_an_incremental_segment_is_listed_where_time_moves_people():
+    elsewhere = {
+        "activation_window_days": "between two facts, the clock moves nobody",
+        "best_hour_window_days": "judged by the day: int_hour_cells",
+        "listening_window_days": "int_touched_readers",
+    }
+    listed = (MODELS / "intermediate/segments/int_touched_members.sql").read_text()
+    missing = {
+        (path.name, window)
+        for path in (
+            *MODELS.glob("segments/*.sql"),
+            *PROJECT.glob("macros/segments/*.sql"),
+            MODELS / "marts/dim_customers.sql",
+            MODELS / "intermediate/segments/int_attention.sql",
+            MODELS / "intermediate/traits/int_icp_scores.sql",
+        )
+        for window in re.findall(r"var\('(\w+_(?:days|hours|minutes))'\)", path.read_text())
+        if window not in elsewhere
+        and "cycle_segment(" not in path.read_text()
+        and f"var('{window}')" not in listed
+    }
+    assert missing == set()
+
+
 def test_every_channel_group_belongs_to_an_acquisition():
     macro = (PROJECT / "macros" / "channel_group.sql").read_text("utf-8")
     groups = set(re.findall(r"(?:then|else) '([\w -]+)'", macro))

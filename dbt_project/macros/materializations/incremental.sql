@@ -17,6 +17,11 @@
         ({{ by }}) in (select {{ by }} from {{ ref(config.require('replaced_from')) if config.get('replaced_by') else aside }})
         {%- endif %}
     {%- endset -%}
+    {#- what a model brings beyond its part would stand twice -#}
+    {%- set query = compiled_code -%}
+    {%- if config.get('replaced_from') and not is_whole -%}
+        {%- set query = 'select * from (' ~ compiled_code ~ ') as brought where ' ~ part -%}
+    {%- endif -%}
     {%- set put -%}
         {{ prove_key(aside, config.get('unique_key')) }}
         {% if is_whole %}
@@ -42,7 +47,7 @@
         {% call statement('put') %}{{ put }}{% endcall %}
     {% else %}
         {% call statement('main') %}
-            {{- create_table_as(False, aside, compiled_code) }};
+            {{- create_table_as(False, aside, query) }};
             {{ put }}
         {% endcall %}
     {% endif %}

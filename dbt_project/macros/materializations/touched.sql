@@ -59,6 +59,13 @@
 
 {% macro only_touched(column) -%}{{ only_replaced(column, 'int_touched_customers') }}{%- endmacro %}
 
+{# The same for what is judged by the clock too, profiles and segments. A model that says it is incremental by that alone: a segment
+   that does not is built whole, and what it changed is noted (int_touched_segments). #}
+{% macro only_members(column) -%}
+    {%- do config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_members', tracks=[]) -%}
+    {{ only_replaced(column, 'int_touched_members') }}
+{%- endmacro %}
+
 {# As only_replaced, for a staging model that replaces units of a raw table. #}
 {% macro only_changed() -%}
     {%- if this is not none and is_incremental() and not flags.FULL_REFRESH -%}

@@ -11,5 +11,5 @@
             campaign := first_campaign
         )) as varchar) as context
     from {{ ref('int_customer_acquisition') }}
-    where acquisition = '{{ acquisition }}'
+    where acquisition = '{{ acquisition }}' and {{ only_members('customer_id') }}
 {% endmacro %}

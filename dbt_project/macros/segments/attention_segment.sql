@@ -10,5 +10,5 @@
             delivered_in_window := delivered_in_window
         )) as varchar) as context
     from {{ ref('int_attention') }}
-    where attention = '{{ attention }}'
+    where attention = '{{ attention }}' and {{ only_members('customer_id') }}
 {% endmacro %}

@@ -6,5 +6,5 @@
         since as entered_at,
         cast(to_json(struct_pack(city := city)) as varchar) as context
     from {{ ref('int_customer_cities') }}
-    where city_cluster = '{{ city_cluster }}'
+    where city_cluster = '{{ city_cluster }}' and {{ only_members('customer_id') }}
 {% endmacro %}

@@ -6,5 +6,5 @@
         since as entered_at,
         cast(to_json(struct_pack(brand := brand, last_at := last_at)) as varchar) as context
     from {{ ref('int_last_devices') }}
-    where category = '{{ category }}'
+    where category = '{{ category }}' and {{ only_members('customer_id') }}
 {% endmacro %}

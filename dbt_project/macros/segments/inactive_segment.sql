@@ -4,10 +4,7 @@
         '{{ segment_key }}' as segment_key,
         customer_id,
         {{ dbt.dateadd('day', days, 'last_activity_at') }} as entered_at,
-        cast(to_json(struct_pack(
-            last_activity_at := last_activity_at,
-            days_silent := cast(floor({{ hours_between('last_activity_at', as_of()) }} / 24) as integer)
-        )) as varchar) as context
+        cast(to_json(struct_pack(last_activity_at := last_activity_at)) as varchar) as context
     from {{ ref('int_customers') }}
-    where {{ dbt.dateadd('day', days, 'last_activity_at') }} <= {{ as_of() }}
+    where {{ dbt.dateadd('day', days, 'last_activity_at') }} <= {{ as_of() }} and {{ only_members('customer_id') }}
 {% endmacro %}

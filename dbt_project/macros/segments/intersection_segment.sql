@@ -9,4 +9,5 @@
     {%- for segment in segments[1:] %}
     inner join {{ ref('seg_' ~ segment) }} as {{ segment }} on {{ segments[0] }}.customer_id = {{ segment }}.customer_id
     {%- endfor %}
+    where {{ only_members(segments[0] ~ '.customer_id') }}
 {% endmacro %}

@@ -8,5 +8,5 @@
             order_id := order_id, sub_status := status, category := category, brand := brand
         )) as varchar) as context
     from {{ ref('int_latest_orders') }}
-    where status_group = '{{ status_group }}'
+    where status_group = '{{ status_group }}' and {{ only_members('customer_id') }}
 {% endmacro %}

@@ -14,5 +14,5 @@
     from {{ ref('int_pickups') }} as pickups
     -- a newer order answers what came before it
     inner join {{ ref('int_latest_orders') }} as orders on pickups.order_id = orders.order_id
-    where pickups.is_latest and pickups.status = 'failed' and {{ condition }}
+    where pickups.is_latest and pickups.status = 'failed' and {{ condition }} and {{ only_members('pickups.customer_id') }}
 {% endmacro %}

@@ -13,5 +13,5 @@
             paid_value := monetary
         )) as varchar) as context
     from {{ ref('int_rfm') }}
-    where rfm_segment = '{{ rfm_segment }}'
+    where rfm_segment = '{{ rfm_segment }}' and {{ only_members('customer_id') }}
 {% endmacro %}

@@ -6,5 +6,5 @@
         value_class_since as entered_at,
         cast(to_json(struct_pack(paid_value := paid_value)) as varchar) as context
     from {{ ref('int_paid_values') }}
-    where value_class = '{{ value_class }}'
+    where value_class = '{{ value_class }}' and {{ only_members('customer_id') }}
 {% endmacro %}

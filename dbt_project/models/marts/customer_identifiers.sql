@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     id_type,
     id_value,

@@ -1,7 +1,7 @@
 with
 
 customers as (
-    select * from {{ ref('int_customers') }}
+    select * from {{ ref('int_customers') }} where {{ only_members('customer_id') }}
 ),
 
 cities as (
@@ -20,6 +20,7 @@ ranked_addresses as (
             partition by customer_id, address_kind order by preference, given_at desc, address
         ) as place
     from {{ ref('int_addresses') }}
+    where {{ only_members('customer_id') }}
 ),
 
 addresses as (
@@ -34,7 +35,7 @@ addresses as (
 stages as (
     select customer_id, stage
     from {{ ref('int_customer_stages') }}
-    where valid_to is null
+    where valid_to is null and {{ only_members('customer_id') }}
 ),
 
 orders as (
@@ -45,7 +46,7 @@ orders as (
         count(*) filter (where closed_at is null) as open_orders,
         min(completed_at) filter (where returned_at is null) as first_completed_at
     from {{ ref('int_orders') }}
-    where customer_id is not null
+    where customer_id is not null and {{ only_members('customer_id') }}
     group by customer_id
 ),
 
@@ -55,7 +56,9 @@ payouts as (
         sum(payouts.amount) as payout_value_365d
     from {{ ref('stg_admin__payouts') }} as payouts
     inner join {{ ref('int_orders') }} as orders on payouts.order_id = orders.order_id
-    where payouts.paid_at > {{ dbt.dateadd('day', -var('value_window_days'), as_of()) }}
+    where
+        payouts.paid_at > {{ dbt.dateadd('day', -var('value_window_days'), as_of()) }}
+        and {{ only_members('orders.customer_id') }}
     group by orders.customer_id
 ),
 
@@ -64,7 +67,7 @@ quotes as (
         customer_id,
         max(created_at) as last_quote_at
     from {{ ref('int_quotes') }}
-    where customer_id is not null
+    where customer_id is not null and {{ only_members('customer_id') }}
     group by customer_id
 ),
 
@@ -75,7 +78,10 @@ open_checkouts as (
     from {{ ref('int_activities') }} as checkouts
     left join {{ ref('int_latest_orders') }} as latest on checkouts.customer_id = latest.customer_id
     -- an order answers the checkouts before it
-    where checkouts.activity = 'checkout_started' and coalesce(latest.placed_at < checkouts.occurred_at, true)
+    where
+        checkouts.activity = 'checkout_started'
+        and coalesce(latest.placed_at < checkouts.occurred_at, true)
+        and {{ only_members('checkouts.customer_id') }}
     group by checkouts.customer_id
 ),
 
@@ -85,7 +91,7 @@ affinities as (
         max(liked) filter (where kind = 'category') as top_category,
         max(liked) filter (where kind = 'brand') as top_brand
     from {{ ref('int_affinities') }}
-    where position = 1
+    where position = 1 and {{ only_members('customer_id') }}
     group by customer_id
 ),
 
@@ -134,7 +140,7 @@ consent as (
         {% endfor %}
         customer_id
     from {{ ref('int_consent_intervals') }}
-    where valid_to is null
+    where valid_to is null and {{ only_members('customer_id') }}
     group by customer_id
 ),
 

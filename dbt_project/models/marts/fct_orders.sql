@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     orders.order_id,
     orders.customer_id,

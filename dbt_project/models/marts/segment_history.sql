@@ -7,17 +7,18 @@
     full_refresh=false
 ) }}
 
+{% set only_differing = only_replaced('customer_id', 'int_touched_segments', by='customer_id') %}
 with
 
 members as (
-    select * from {{ ref('int_segment_members') }}
+    select * from {{ ref('int_segment_members') }} where {{ only_differing }}
 )
 
 {% if is_incremental() %}
 ,
 
 open_stays as (
-    select * from {{ this }} where exited_at is null
+    select * from {{ this }} where exited_at is null and {{ only_differing }}
 ),
 
 ended as (

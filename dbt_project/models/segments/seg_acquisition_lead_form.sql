@@ -10,7 +10,7 @@ introductions as (
         detail,
         entity_id
     from {{ ref('int_activities') }}
-    where activity in ('signed_up', 'lead_created')
+    where activity in ('signed_up', 'lead_created') and {{ only_members('customer_id') }}
 ),
 
 first_introductions as (

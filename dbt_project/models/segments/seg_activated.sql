@@ -5,4 +5,4 @@ select
     first_completed_at as entered_at,
     cast(to_json(struct_pack(first_seen_at := first_seen_at)) as varchar) as context
 from {{ ref('dim_customers') }}
-where is_activated
+where is_activated and {{ only_members('customer_id') }}

@@ -7,5 +7,8 @@ select
         best_ratings := count(*), order_id := max_by(entity_id, occurred_at)
     )) as varchar) as context
 from {{ ref('int_activities') }}
-where activity = 'feedback_given' and value >= {{ var('advocate_min_rating') }}
+where
+    activity = 'feedback_given'
+    and value >= {{ var('advocate_min_rating') }}
+    and {{ only_members('customer_id') }}
 group by customer_id

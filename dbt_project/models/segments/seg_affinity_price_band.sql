@@ -7,3 +7,4 @@ select
         category := category, price_from := price_from, price_to := price_to, looks := looks
     )) as varchar) as context
 from {{ ref('int_price_bands') }}
+where {{ only_members('customer_id') }}

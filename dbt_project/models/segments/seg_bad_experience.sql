@@ -8,7 +8,10 @@ bad_ratings as (
         entity_id as order_id,
         'bad_rating' as reason
     from {{ ref('int_activities') }}
-    where activity = 'feedback_given' and value <= {{ var('bad_rating_max') }}
+    where
+        activity = 'feedback_given'
+        and value <= {{ var('bad_rating_max') }}
+        and {{ only_members('customer_id') }}
 ),
 
 price_cuts as (
@@ -22,6 +25,7 @@ price_cuts as (
         customer_id is not null
         and quoted_price > 0
         and final_price <= quoted_price * (1 - {{ var('bad_price_cut') }})
+        and {{ only_members('customer_id') }}
 ),
 
 experiences as (

@@ -4,7 +4,7 @@ with
 engaged as (
     select customer_id, delivered_at as happened_at, engaged_at
     from {{ ref('int_engagements') }}
-    where engaged_at is not null
+    where engaged_at is not null and {{ only_members('customer_id') }}
 ),
 
 -- a sign counts from its moment, and leaves with its message

@@ -8,4 +8,4 @@ select
     )) as varchar) as context
 from {{ ref('int_affinities') }} as liked
 inner join {{ ref('int_best_hours') }} as hours on hours.kind = 'category' and liked.liked = hours.whose
-where liked.kind = 'category' and liked.position = 1
+where liked.kind = 'category' and liked.position = 1 and {{ only_members('liked.customer_id') }}

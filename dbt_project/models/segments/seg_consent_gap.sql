@@ -2,7 +2,7 @@
 with
 
 active as (
-    select * from {{ ref('int_active_spells') }}
+    select * from {{ ref('int_active_spells') }} where {{ only_members('customer_id') }}
 ),
 
 preferred as (
@@ -18,11 +18,12 @@ addresses as (
         min(given.given_at) as given_at
     from {{ ref('int_addresses') }} as given
     inner join preferred on given.address_kind = preferred.address_kind
+    where {{ only_members('given.customer_id') }}
     group by given.customer_id, preferred.channel
 ),
 
 consents as (
-    select * from {{ ref('int_consent_now') }} where purpose = 'promotional'
+    select * from {{ ref('int_consent_now') }} where purpose = 'promotional' and {{ only_members('customer_id') }}
 ),
 
 gaps as (

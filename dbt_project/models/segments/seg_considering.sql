@@ -2,19 +2,19 @@
 with
 
 customers as (
-    select * from {{ ref('dim_customers') }} where relation = 'considering'
+    select * from {{ ref('dim_customers') }} where relation = 'considering' and {{ only_members('customer_id') }}
 ),
 
 stages as (
     select customer_id, stage, valid_from
     from {{ ref('int_customer_stages') }}
-    where valid_to is null
+    where valid_to is null and {{ only_members('customer_id') }}
 ),
 
 activities as (
     select customer_id, activity, occurred_at
     from {{ ref('int_activities') }}
-    where activity in ('quote_viewed', 'checkout_started')
+    where activity in ('quote_viewed', 'checkout_started') and {{ only_members('customer_id') }}
 ),
 
 orders as (

@@ -12,4 +12,7 @@ select
         quoted_price := quoted_price
     )) as varchar) as context
 from {{ ref('int_latest_orders') }}
-where status_group = 'failed' and group_since > {{ dbt.dateadd('day', -var('failed_order_window_days'), as_of()) }}
+where
+    status_group = 'failed'
+    and group_since > {{ dbt.dateadd('day', -var('failed_order_window_days'), as_of()) }}
+    and {{ only_members('customer_id') }}

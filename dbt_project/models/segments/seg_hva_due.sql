@@ -12,3 +12,4 @@ where
     completed_orders >= 1
     and completed_orders < {{ var('hva_completed_orders') }}
     and first_completed_at > {{ dbt.dateadd('day', -var('hva_window_days'), as_of()) }}
+    and {{ only_members('customer_id') }}

@@ -7,4 +7,4 @@ select
         score := icp_score, zone_points := zone_points, device_points := device_points, value_points := value_points
     )) as varchar) as context
 from {{ ref('int_icp_scores') }}
-where icp_fit_since is not null
+where icp_fit_since is not null and {{ only_members('customer_id') }}

@@ -7,7 +7,10 @@ quotes as (
         created_at as happened_at,
         quoted_price
     from {{ ref('int_quotes') }}
-    where customer_id is not null and created_at > {{ dbt.dateadd('hour', -var('lead_hot_window_hours'), as_of()) }}
+    where
+        customer_id is not null
+        and created_at > {{ dbt.dateadd('hour', -var('lead_hot_window_hours'), as_of()) }}
+        and {{ only_members('customer_id') }}
 ),
 
 replies as (
@@ -18,6 +21,7 @@ replies as (
     where customer_id is not null
         and replied_at > {{ dbt.dateadd('hour', -var('lead_hot_window_hours'), as_of()) }}
         and replied_at <= {{ as_of() }}
+        and {{ only_members('customer_id') }}
 ),
 
 last_orders as (
@@ -25,7 +29,7 @@ last_orders as (
         customer_id,
         max(placed_at) as last_order_at
     from {{ ref('int_orders') }}
-    where customer_id is not null
+    where customer_id is not null and {{ only_members('customer_id') }}
     group by customer_id
 ),
 

@@ -10,3 +10,4 @@ where
     orders.customer_id is null
     and customers.first_known_at > {{ dbt.dateadd('hour', -var('lead_new_window_hours'), as_of()) }}
     and customers.first_known_at <= {{ as_of() }}
+    and {{ only_members('customers.customer_id') }}

@@ -8,7 +8,7 @@ completed as (
         returned_at,
         {{ dbt.dateadd('day', var('value_window_days'), 'completed_at') }} as too_old_at
     from {{ ref('int_orders') }}
-    where customer_id is not null and completed_at is not null
+    where customer_id is not null and completed_at is not null and {{ only_members('customer_id') }}
 ),
 
 changes as (

@@ -8,3 +8,4 @@ from {{ ref('int_latest_orders') }}
 where
     status_group = 'pending'
     and {{ dbt.dateadd('hour', var('order_not_completed_after_hours'), 'placed_at') }} <= {{ as_of() }}
+    and {{ only_members('customer_id') }}

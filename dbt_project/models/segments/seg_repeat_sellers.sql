@@ -4,11 +4,11 @@ with
 changes as (
     select customer_id, completed_at as happened_at, 1 as change
     from {{ ref('int_orders') }}
-    where customer_id is not null and completed_at is not null
+    where customer_id is not null and completed_at is not null and {{ only_members('customer_id') }}
     union all
     select customer_id, returned_at as happened_at, -1 as change
     from {{ ref('int_orders') }}
-    where customer_id is not null and completed_at is not null and returned_at is not null
+    where customer_id is not null and completed_at is not null and returned_at is not null and {{ only_members('customer_id') }}
 ),
 
 standings as (

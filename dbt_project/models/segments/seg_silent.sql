@@ -1,17 +1,23 @@
 {# Active, in no live journey and in no other segment but those that only say what somebody is like (everybody has a device
    and a liking): the coverage gap. It reads the matches of all other segments, so no
    journey may read this segment or int_segment_members: a journey reads its seg_ model or int_segment_matches. #}
+{{ config(
+    materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_segments', tracks=[]
+) }}
 with
 
 active as (
-    select * from {{ ref('int_active_spells') }}
+    select * from {{ ref('int_active_spells') }} where {{ only_replaced('customer_id', 'int_touched_segments') }}
 ),
 
 matches as (
     select distinct matches.customer_id
     from {{ ref('int_segment_matches') }} as matches
     inner join {{ ref('segment_catalogue') }} as catalogue on matches.segment_key = catalogue.segment_key
-    where not catalogue.is_trait and not {{ has_expired('catalogue.expires_on') }}
+    where
+        not catalogue.is_trait
+        and not {{ has_expired('catalogue.expires_on') }}
+        and {{ only_replaced('matches.customer_id', 'int_touched_segments') }}
 ),
 
 entries as (
@@ -21,7 +27,10 @@ entries as (
         max(least(windows.eligible_to, windows.exit_at)) as last_left_at
     from {{ ref('int_journey_windows') }} as windows
     inner join {{ ref('journey_catalogue') }} as journeys on windows.journey_key = journeys.journey_key
-    where journeys.status = 'live' and windows.eligible_from <= {{ as_of() }}
+    where
+        journeys.status = 'live'
+        and windows.eligible_from <= {{ as_of() }}
+        and {{ only_replaced('windows.customer_id', 'int_touched_segments') }}
     group by windows.customer_id
 )
 

@@ -3,7 +3,7 @@ with
 
 customers as (
     select * from {{ ref('dim_customers') }}
-    where reachable_whatsapp or reachable_sms or reachable_email
+    where (reachable_whatsapp or reachable_sms or reachable_email) and {{ only_members('customer_id') }}
 ),
 
 app_use as (
@@ -11,14 +11,14 @@ app_use as (
         customer_id,
         max(occurred_at) as last_used_at
     from {{ ref('int_activities') }}
-    where platform in ('ANDROID', 'IOS') and activity <> 'app_uninstalled'
+    where platform in ('ANDROID', 'IOS') and activity <> 'app_uninstalled' and {{ only_members('customer_id') }}
     group by customer_id
 ),
 
 uninstalls as (
     select customer_id, occurred_at, platform
     from {{ ref('int_activities') }}
-    where activity = 'app_uninstalled'
+    where activity = 'app_uninstalled' and {{ only_members('customer_id') }}
 )
 
 select

@@ -7,7 +7,7 @@ high_quotes as (
         created_at as happened_at,
         quoted_price
     from {{ ref('int_quotes') }}
-    where customer_id is not null and quoted_price >= {{ var('high_value_quote') }}
+    where customer_id is not null and quoted_price >= {{ var('high_value_quote') }} and {{ only_members('customer_id') }}
 ),
 
 changes as (

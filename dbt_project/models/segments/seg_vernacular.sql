@@ -5,4 +5,4 @@ select
     since as entered_at,
     cast(to_json(struct_pack(language := language)) as varchar) as context
 from {{ ref('int_languages') }}
-where language <> '{{ var("default_language") }}'
+where language <> '{{ var("default_language") }}' and {{ only_members('customer_id') }}

@@ -6,3 +6,4 @@ select
     high_value.context
 from {{ ref('seg_value_high_user') }} as high_value
 inner join {{ ref('seg_repeat_sellers') }} as repeat_sellers on high_value.customer_id = repeat_sellers.customer_id
+where {{ only_members('high_value.customer_id') }}

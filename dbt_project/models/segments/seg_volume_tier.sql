@@ -7,3 +7,4 @@ select
         tier := volume_tier, weekly_cap := weekly_cap, delivered := delivered, engaged := engaged, opt_outs := opt_outs
     )) as varchar) as context
 from {{ ref('int_volume_tiers') }}
+where {{ only_members('customer_id') }}

@@ -5,4 +5,4 @@ select
     since as entered_at,
     cast(to_json(struct_pack(zone := zone, city := city)) as varchar) as context
 from {{ ref('int_customer_cities') }}
-where zone_priority = 'high'
+where zone_priority = 'high' and {{ only_members('customer_id') }}

@@ -56,13 +56,5 @@ from {{ held_relation('int_activities') }} as activities
 inner join {{ last_build() }} as last_build on true
 where
     activities.is_activity
-    and (
-        {% for days in [var('inactive_after_days'), var('cooling_after_days')] %}
-        (
-            activities.occurred_at > {{ dbt.dateadd('day', -days, 'last_build.as_of') }}
-            and activities.occurred_at <= {{ dbt.dateadd('day', -days, as_of()) }}
-        )
-        {% if not loop.last %}or{% endif %}
-        {% endfor %}
-    )
+    and {{ came_of_age('activities.occurred_at', [['day', var('inactive_after_days')], ['day', var('cooling_after_days')]]) }}
 {%- endif %}

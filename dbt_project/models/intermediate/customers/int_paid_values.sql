@@ -1,5 +1,6 @@
 {# What each customer was paid in the value window, and since when that has been high or low.
    High is the top share of the people who were paid, or the threshold, whichever is easier. #}
+{{ config(tracks=['customer_id']) }}
 with
 
 payouts as (

@@ -1,4 +1,5 @@
 {# Recency, frequency and monetary value of the completed orders in the value window, scored among the real people. #}
+{{ config(tracks=['customer_id']) }}
 with
 
 -- test users and deleted people move nobody's rank
@@ -29,7 +30,6 @@ scored as (
 select
     customer_id,
     last_completed_at,
-    recency_days,
     frequency,
     monetary,
     recency_score,

@@ -1,4 +1,5 @@
 {# Every message that reached a real person, and when they first engaged with it: read, opened, clicked or replied. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_readers') }}
 with
 
 messages as (
@@ -6,7 +7,7 @@ messages as (
         *,
         least(read_at, opened_at, clicked_at, replied_at) as first_sign_at
     from {{ ref('int_messages_before') }}
-    where customer_id is not null
+    where customer_id is not null and {{ only_replaced('customer_id', 'int_touched_readers') }}
 ),
 
 people as (

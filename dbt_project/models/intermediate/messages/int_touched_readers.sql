@@ -62,9 +62,8 @@ union
 -- an opt-out counts for the tier as long as a message does
 select consents.customer_id
 from {{ ref('int_consent_now') }} as consents
-inner join last_build
-    on consents.since > {{ dbt.dateadd('day', -var('volume_window_days'), 'last_build.as_of') }}
-    and consents.since <= {{ dbt.dateadd('day', -var('volume_window_days'), as_of()) }}
+inner join last_build on true
+where {{ came_of_age('consents.since', [['day', var('volume_window_days')]]) }}
 {%- if execute and held_relation('int_messages_before') is not none %}
 union
 select messages.customer_id
@@ -72,18 +71,12 @@ from {{ held_relation('int_messages_before') }} as messages
 inner join last_build on true
 where
     {%- for moment in ['delivered_at', 'read_at', 'opened_at', 'clicked_at', 'replied_at'] %}
-    {%- for days in [0, var('listening_window_days'), var('volume_window_days')] %}
-    {% if not loop.first or moment != 'delivered_at' %}or {% endif %}(
-        messages.{{ moment }} > {{ dbt.dateadd('day', -days, 'last_build.as_of') }}
-        and messages.{{ moment }} <= {{ dbt.dateadd('day', -days, as_of()) }}
-    )
-    {%- endfor %}
+    {{ came_of_age('messages.' ~ moment, [['day', 0], ['day', var('listening_window_days')], ['day', var('volume_window_days')]]) }}
+    {%- if not loop.last %} or{% endif %}
     {%- endfor %}
 union
 select sessions.customer_id
 from {{ ref('int_ga4_sessions') }} as sessions
-inner join last_build
-    on sessions.started_at > {{ dbt.dateadd('day', -var('listening_window_days'), 'last_build.as_of') }}
-    and sessions.started_at <= {{ dbt.dateadd('day', -var('listening_window_days'), as_of()) }}
-where sessions.customer_id is not null
+inner join last_build on true
+where sessions.customer_id is not null and {{ came_of_age('sessions.started_at', [['day', var('listening_window_days')]]) }}
 {%- endif %}

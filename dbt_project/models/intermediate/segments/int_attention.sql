@@ -3,11 +3,11 @@
 with
 
 customers as (
-    select * from {{ ref('dim_customers') }} where attention is not null
+    select * from {{ ref('dim_customers') }} where attention is not null and {{ only_members('customer_id') }}
 ),
 
 consents as (
-    select * from {{ ref('int_consent_now') }} where purpose = 'promotional'
+    select * from {{ ref('int_consent_now') }} where purpose = 'promotional' and {{ only_members('customer_id') }}
 ),
 
 addresses as (
@@ -17,6 +17,7 @@ addresses as (
         min(given.given_at) as given_at
     from {{ ref('int_addresses') }} as given
     inner join {{ ref('channels') }} as channels on given.address_kind = channels.address_kind
+    where {{ only_members('given.customer_id') }}
     group by channels.channel, given.customer_id
 ),
 

@@ -1,5 +1,6 @@
 {# Every segment's members. Segments that look at the other segments stand here, all others in int_segment_matches.
    Test users are in no segment: a segment is what a marketer counts. An expired one has nobody. #}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_segments') }}
 {% set segments = [
     'silent',
 ] %}
@@ -13,6 +14,7 @@ members as (
         entered_at,
         context
     from {{ ref('int_segment_matches') }}
+    where {{ only_replaced('customer_id', 'int_touched_segments') }}
     {% for segment in segments %}
     union all
     select
@@ -21,6 +23,7 @@ members as (
         entered_at,
         context
     from {{ ref('seg_' ~ segment) }}
+    where {{ only_replaced('customer_id', 'int_touched_segments') }}
     {% endfor %}
 )
 

@@ -14,6 +14,7 @@
    An hour's rate is shrunk before it speaks for its neighbours: a person's towards that of their city, a city's towards everybody's,
    as if best_hour_prior_messages messages had waited there as they do. A visit without a message is no engagement here: nothing
    was sent that it could be an answer to. #}
+{{ config(tracks=['kind', 'whose']) }}
 {% set groups = [
     {'kind': 'city', 'is_click': 'false', 'whose': 'people.city', 'parent': 'everyone'},
     {'kind': 'everyone', 'is_click': 'false', 'whose': "'everyone'", 'parent': ''},

@@ -9,15 +9,20 @@ weights as (
 traits as (
     select customer_id, 'zone_priority' as kind, zone_priority as trait, since
     from {{ ref('int_customer_cities') }}
+    where {{ only_members('customer_id') }}
     union all
     select customer_id, 'device', category, since
     from {{ ref('int_last_devices') }}
+    where {{ only_members('customer_id') }}
 ),
 
 quotes as (
     select customer_id, quoted_price, created_at
     from {{ ref('int_quotes') }}
-    where customer_id is not null and created_at > {{ dbt.dateadd('day', -var('value_window_days'), as_of()) }}
+    where
+        customer_id is not null
+        and created_at > {{ dbt.dateadd('day', -var('value_window_days'), as_of()) }}
+        and {{ only_members('customer_id') }}
 ),
 
 parts as (

@@ -1,0 +1,105 @@
+"""What an hour costs when there is much behind it: `python -m tests.bench.bench_history [PEOPLE] [FOLDER]`.
+
+A demo world, pulled and built once: 120,000 people are 100,000 customers, 1,200,000 a million. Then its visits are
+repeated into the past until there are sixty activities a customer, and an hour passes; then until there are twice as
+many, and another hour passes. Repeated is what an hourly run reads of the past: the visits' slimmest events, the
+visits and the activities. The raw rows are not: an hourly run reads the changed days of them alone.
+
+Each build is a process of its own, so that its peak memory is its own. Asserts nothing. Give FOLDER to keep the world.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+from orchestration.demo.world import World
+from orchestration.lib.warehouse import open_warehouse
+from tests.bench.bench_contracts import timed
+from tests.bench.bench_hourly import START, apart, build, pull
+
+ACTIVITIES = 60
+"""A customer, on average."""
+
+DAYS_APART = 45
+# The events that the repeated activities are made of, and nothing else of a visit.
+EVENTS = ("session_start", "view_item", "search", "begin_checkout")
+ACTIVITIES_OF_VISITS = ("session_started", "product_viewed", "searched", "checkout_started")
+MARK = "~"
+# What differs in a copy, and which rows are copied.
+COPIES = {
+    "staging.stg_ga4__events": (
+        {
+            "event_id": "event_id || $mark",
+            "session_key": "session_key || $mark",
+            "occurred_at": "occurred_at - $before",
+            "event_date": "cast(event_date - $before as date)",
+        },
+        f"event_name in {EVENTS} and session_key not like '%{MARK}%'",
+    ),
+    "intermediate.int_ga4_sessions": (
+        {
+            "session_key": "session_key || $mark",
+            "started_at": "started_at - $before",
+            "last_event_at": "last_event_at - $before",
+        },
+        f"session_key not like '%{MARK}%'",
+    ),
+    "intermediate.int_activities": (
+        {
+            "activity_id": "activity_id || $mark",
+            "entity_id": "entity_id || $mark",
+            "occurred_at": "occurred_at - $before",
+        },
+        f"source = 'ga4' and activity in {ACTIVITIES_OF_VISITS} and entity_id not like '%{MARK}%'",
+    ),
+}
+
+
+def lengthen(home: Path, per_customer: int, first_copy: int) -> int:
+    """Repeat visits into the past until customers have so many activities; returns the number of the last copy."""
+    with open_warehouse(home / "warehouse.duckdb") as connection:
+        _, where = COPIES["intermediate.int_activities"]
+        customers, held, in_a_copy = connection.execute(
+            "select (select count(*) from intermediate.int_customers), count(*),"
+            f" count(*) filter (where {where}) from intermediate.int_activities"
+        ).fetchone() or (0, 0, 0)
+        last_copy = first_copy + max(0, round((customers * per_customer - held) / in_a_copy)) - 1
+        for copy in range(first_copy, last_copy + 1):
+            mark, before = f"'{MARK}{copy}'", f"interval {copy * DAYS_APART} day"
+            for table, (columns, where) in COPIES.items():
+                copied = ", ".join(f"{value} as {name}" for name, value in columns.items())
+                copied = copied.replace("$mark", mark).replace("$before", before)
+                connection.execute(
+                    f"insert into {table} select * replace ({copied}) from {table} where {where}"
+                )
+    return last_copy
+
+
+def main(people: int, home: Path) -> None:
+    """Print what each step took."""
+    if not (home / "world").exists():
+        with timed(f"world of {people:,}"):
+            World.create(home / "world", people=people, seed=7, start=START)
+    if not (home / "warehouse.duckdb").exists():
+        apart(pull, home, START)
+        apart(build, home, START)
+    copies = 0
+    for hour, per_customer in enumerate((ACTIVITIES, 2 * ACTIVITIES), start=1):
+        with timed(f"{per_customer} activities a customer"):
+            copies = lengthen(home, per_customer, copies + 1)
+        as_of = START + timedelta(hours=hour)
+        World.open(home / "world").advance(as_of)
+        apart(pull, home, as_of)
+        apart(build, home, as_of)
+
+
+if __name__ == "__main__":
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 120_000
+    if len(sys.argv) > 2:
+        main(count, Path(sys.argv[2]))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            main(count, Path(folder))
