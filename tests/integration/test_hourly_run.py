@@ -113,6 +113,7 @@ def test_a_second_run_sends_nothing_and_changes_no_table(home: Home) -> None:
         "state.last_build",
         "staging.stg_crm__changed_entries",
         "staging.stg_crm__changed_messages",
+        "intermediate.int_touched_entries",
         "intermediate.int_touched_messages",
         "intermediate.int_touched_readers",
     }
