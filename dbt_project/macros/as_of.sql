@@ -5,3 +5,10 @@
     {%- endif -%}
     cast('{{ var("as_of") if var("as_of") is not none else "1970-01-01 00:00:00" }}' as timestamp)
 {%- endmacro %}
+
+{# Where the day of a moment, of the run's unless told, began: the last day_begins_hour in the tenant's zone. What everybody decides
+   for everybody is judged as of then: else an hour in which one of them did something would move all of them. #}
+{% macro day_start(moment=none) -%}
+    {%- set local = dbt.dateadd('hour', -var('day_begins_hour'), local_from_utc(moment or as_of())) -%}
+    {{ utc_from_local('(' ~ dbt.dateadd('hour', var('day_begins_hour'), dbt.date_trunc('day', local)) ~ ')') }}
+{%- endmacro %}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from orchestration.lib import builds
 from orchestration.lib.builds import forget_build, plan_build, record_build
 from orchestration.lib.warehouse import open_warehouse
 from orchestration.sources.landing import ensure_raw, note_change
+from tests.dbt_project.building import run_dbt
 
 NOON = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -96,6 +98,47 @@ def test_the_first_build_after_three_at_night_is_full(warehouse, full_at, last_i
     assert _reason(warehouse, last + timedelta(seconds=1)) == "it is the first run of the day"
     # an incremental build does not put the full one off
     assert _reason(warehouse, last + HOUR) is not None
+
+
+@pytest.fixture(scope="module")
+def day_start(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The macro's SQL, of a column `moment`, in ZONE."""
+    report = run_dbt(
+        tmp_path_factory.mktemp("macro") / "warehouse.duckdb",
+        *("compile", "--inline", "{{ day_start('moment') }}", "--output", "json", "--quiet"),
+        as_of=NOON,
+    )
+    return json.loads(report.output[report.output.index("{") :])["compiled"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "first"),
+    [
+        (ZONE, "2026-10-30T00:00:00"),
+        ("Europe/Berlin", "2026-03-28T00:00:00"),
+        ("Europe/Berlin", "2026-10-24T00:00:00"),
+        ("America/New_York", "2026-03-07T00:00:00"),
+        ("America/New_York", "2026-10-31T00:00:00"),
+    ],
+)
+def test_a_day_of_the_models_begins_when_everything_is_built_anew(
+    warehouse, monkeypatch, day_start, zone, first
+):
+    """What is judged as of the day's beginning stays within a day's hours, also where the clock is changed."""
+    monkeypatch.setattr(builds, "fingerprint_code", str)
+    start = datetime.fromisoformat(first).replace(tzinfo=UTC)
+    moments = [start + number * timedelta(minutes=30) for number in range(3 * 48)]
+    rows = warehouse.execute(
+        f"select {day_start.replace(ZONE, zone)} from (select unnest($moments) as moment)",
+        {"moments": [moment.replace(tzinfo=None) for moment in moments]},
+    ).fetchall()
+    begun = None
+    for moment, (begins,) in zip(moments, rows, strict=True):
+        assert begins <= moment.replace(tzinfo=None)
+        plan = plan_build(warehouse, as_of=moment, timezone=zone)
+        assert plan.is_full == (begins != begun), moment
+        record_build(warehouse, plan)
+        begun = begins
 
 
 def test_forgetting_makes_the_next_build_full(warehouse):
