@@ -87,6 +87,23 @@ def test_who_bought_lately_is_likelier_to_be_there_than_who_did_not():
     assert alive[2] == 1.0
 
 
+def test_parameters_in_steps_say_nearly_the_same(cdnow):
+    counts, _ = value.fit_bgnbd(cdnow["repeats"], cdnow["recency"], cdnow["age"])
+    rough = value.take_in_steps(counts)
+    assert rough == pytest.approx(counts, rel=0.0101)
+    people = (cdnow["repeats"], cdnow["recency"], cdnow["age"])
+    exact = value.predict_orders(counts, *people, 52.0)
+    stepped = value.predict_orders(rough, *people, 52.0)
+    assert stepped == pytest.approx(exact, rel=0.02, abs=1e-6)
+
+
+def test_a_step_hides_small_changes_and_is_never_one():
+    params = np.array([0.995, 0.999, 1.0, 1.001, 1.015])
+    assert value.take_in_steps(params) == pytest.approx(
+        [0.99005, 0.99005, 1.01005, 1.01005, 1.01005], abs=1e-5
+    )
+
+
 def test_the_unit_of_money_changes_nothing_but_the_scale():
     chance = np.random.default_rng(7)
     repeats = chance.integers(1, 8, 300).astype(float)

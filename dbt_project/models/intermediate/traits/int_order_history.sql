@@ -1,4 +1,6 @@
-{# Orders that stood, as the projection wants them: how often again, when first and last, worth what. Test users are left out. #}
+{# Orders that stood when the day began, as the projection wants them: how often again, when first and last, worth what. Test users are
+   left out. #}
+{{ config(tracks=['customer_id']) }}
 with
 
 completed as (
@@ -11,7 +13,12 @@ completed as (
         ) as nth
     from {{ ref('int_orders') }} as orders
     inner join {{ ref('int_customers') }} as customers on orders.customer_id = customers.customer_id
-    where orders.status_group = 'completed' and not customers.is_test
+    where
+        orders.completed_at <= {{ day_start() }}
+        and coalesce(
+            least(orders.returned_at, orders.cancelled_at, orders.expired_at, orders.failed_at) > {{ day_start() }}, true
+        )
+        and not customers.is_test
 ),
 
 spans as (
@@ -19,7 +26,7 @@ spans as (
         *,
         min(cast(completed_at as date)) over (partition by customer_id) as first_date,
         max(cast(completed_at as date)) over (partition by customer_id) as last_date,
-        cast({{ as_of() }} as date) as today
+        cast({{ day_start() }} as date) as today
     from completed
 )
 
