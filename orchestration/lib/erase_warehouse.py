@@ -42,8 +42,6 @@ _PUSH = "push"
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "customer_id": (Kind.CUSTOMER,),
     "former_customer_id": (Kind.CUSTOMER,),
-    # int_best_hours: a customer, a city or a category
-    "whose": (Kind.CUSTOMER,),
     "member_key": (Kind.CUSTOMER,),
     "user_id": (Kind.USER,),
     "contact_id": (Kind.CONTACT,),

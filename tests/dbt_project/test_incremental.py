@@ -43,6 +43,7 @@ TELLS_OF_THE_RUN = {
     "intermediate.int_touched_owners",
     "intermediate.int_touched_customers",
     "intermediate.int_touched_consents",
+    "intermediate.int_touched_habits",
     "intermediate.int_touched_members",
     "intermediate.int_touched_segments",
     "intermediate.int_touched_messages",
@@ -282,10 +283,12 @@ def panel_corrects_quotes(connection: Connection, dice: random.Random) -> None:
 
 
 def panel_corrects_people(connection: Connection, dice: random.Random) -> None:
-    """Somebody takes another number, a family shares one, an account is gone."""
-    (first,), (second,), (gone,) = (
-        _one(connection, dice, "select user_id from raw.admin_users") for _ in range(3)
+    """Somebody takes another number, a family shares one, somebody moves, an account is gone."""
+    (first,), (second,), (moved,), (gone,) = (
+        _one(connection, dice, "select user_id from raw.admin_users") for _ in range(4)
     )
+    (city,) = _one(connection, dice, "select distinct city from raw.admin_users where city <> ''")
+    connection.execute("update raw.admin_users set city = ? where user_id = ?", [city, moved])
     connection.execute(
         "update raw.admin_users set phone = (select phone from raw.admin_users where user_id = ?)"
         " where user_id = ?",
@@ -590,8 +593,19 @@ def test_hourly_runs_arrive_at_what_a_full_build_gives(tmp_path: Path, seed: int
         names = [mutate.__name__ for mutate in mutations]
         assert differences(path, anew) == {}, (number, as_of, names)
     assert models_that_compare_every_pair(path, tmp_path / "dbt") == sorted(COMPARES_EVERY_PAIR)
+    assert best_hours(path) > {"customer", "everyone", "prior"}
     assert forgotten_evidence(path) == (0, 0)
     assert torn_evidence(path) == 0
+
+
+def best_hours(path: Path) -> set[str]:
+    """Who has a best hour: were it nobody, the comparison would say nothing of them."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        rows = connection.execute(
+            "select kind from intermediate.int_common_hours"
+            " union select 'customer' from intermediate.int_best_hours"
+        ).fetchall()
+    return {row[0] for row in rows}
 
 
 def forgotten_evidence(path: Path) -> tuple[int, int]:

@@ -2,8 +2,8 @@
 
    `changes` is a relation with (customer_id, happened_at, change); a customer's level at a moment is the sum of the changes up
    to it. `standing` is an expression of `level`, never NULL. Returns one row a customer: level and standing now, and
-   entered_at, when the present standing began. Changes after as_of are the future and do not count. #}
-{% macro standing_since(changes, standing) %}
+   entered_at, when the present standing began. Changes after `now`, the run's moment unless told, are the future and do not count. #}
+{% macro standing_since(changes, standing, now=none) %}
     select
         customer_id,
         max_by(level, happened_at) as level,
@@ -30,7 +30,7 @@
                     happened_at,
                     sum(sum(change)) over (partition by customer_id order by happened_at) as level
                 from {{ changes }}
-                where happened_at <= {{ as_of() }}
+                where happened_at <= {{ now or as_of() }}
                 group by customer_id, happened_at
             ) as levels
         ) as judged

@@ -8,8 +8,14 @@ cities as (
     select * from {{ ref('int_customer_cities') }}
 ),
 
-best_hours as (
-    select * from {{ ref('int_best_hours') }}
+common_hours as (
+    select * from {{ ref('int_common_hours') }}
+),
+
+signs as (
+    select customer_id, signs
+    from {{ ref('int_hour_cells') }}
+    where circle = 'all' and {{ only_members('customer_id') }}
 ),
 
 -- the address a message would go to: two of equal standing are told apart as reachable_channel does
@@ -168,9 +174,12 @@ assembled as (
         customers.last_activity_at,
         quotes.last_quote_at,
         open_checkouts.last_open_checkout_at,
-        coalesce(own_hours.best_hour, city_hours.best_hour, common_hours.best_hour, '{{ var("best_hour_default") }}') as best_hour,
-        coalesce(own_hours.kind, city_hours.kind, common_hours.kind, 'default') as best_hour_basis,
-        coalesce(own_hours.evidence, city_hours.evidence, common_hours.evidence, 0) as best_hour_evidence,
+        coalesce(own_hours.best_hour, city_hours.best_hour, all_hours.best_hour, '{{ var("best_hour_default") }}') as best_hour,
+        case
+            when own_hours.best_hour is not null then 'customer'
+            else coalesce(city_hours.kind, all_hours.kind, 'default')
+        end as best_hour_basis,
+        coalesce(signs.signs, 0) as best_hour_evidence,
         affinities.top_category,
         affinities.top_brand,
         price_bands.price_band,
@@ -212,9 +221,10 @@ assembled as (
     left join reachable on customers.customer_id = reachable.customer_id
     left join consent on customers.customer_id = consent.customer_id
     left join cities on customers.customer_id = cities.customer_id
-    left join best_hours as own_hours on own_hours.kind = 'customer' and customers.customer_id = own_hours.whose
-    left join best_hours as city_hours on city_hours.kind = 'city' and cities.city = city_hours.whose
-    left join best_hours as common_hours on common_hours.kind = 'everyone'
+    left join signs on customers.customer_id = signs.customer_id
+    left join {{ ref('int_best_hours') }} as own_hours on customers.customer_id = own_hours.customer_id
+    left join common_hours as city_hours on city_hours.kind = 'city' and cities.city = city_hours.whose
+    left join common_hours as all_hours on all_hours.kind = 'everyone'
     left join {{ ref('int_volume_tiers') }} as tiers on customers.customer_id = tiers.customer_id
     left join {{ ref('int_icp_scores') }} as icp on customers.customer_id = icp.customer_id
 )

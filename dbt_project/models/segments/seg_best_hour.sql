@@ -4,7 +4,8 @@ with
 engaged as (
     select customer_id, delivered_at as happened_at, engaged_at
     from {{ ref('int_engagements') }}
-    where engaged_at is not null and {{ only_members('customer_id') }}
+    -- best hours are as of the day's beginning: what came since does not count yet
+    where engaged_at is not null and delivered_at <= {{ day_start() }} and {{ only_members('customer_id') }}
 ),
 
 -- a sign counts from its moment, and leaves with its message
@@ -20,16 +21,15 @@ changes as (
 ),
 
 standings as (
-    {{ standing_since('changes', 'level >= ' ~ var('best_hour_least_engagements')) }}
+    {{ standing_since('changes', 'level >= ' ~ var('best_hour_least_engagements'), now=day_start()) }}
 )
 
 select
     'best_hour' as segment_key,
-    hours.whose as customer_id,
+    hours.customer_id,
     standings.entered_at,
     cast(to_json(struct_pack(
         best_hour := hours.best_hour, engagements := hours.evidence, messages := hours.messages
     )) as varchar) as context
 from {{ ref('int_best_hours') }} as hours
-inner join standings on hours.whose = standings.customer_id
-where hours.kind = 'customer'
+inner join standings on hours.customer_id = standings.customer_id

@@ -4,8 +4,8 @@ select
     liked.customer_id,
     liked.since as entered_at,
     cast(to_json(struct_pack(
-        category := liked.liked, best_hour := hours.best_hour, clicks := hours.evidence
+        category := liked.liked, best_hour := hours.best_hour
     )) as varchar) as context
 from {{ ref('int_affinities') }} as liked
-inner join {{ ref('int_best_hours') }} as hours on hours.kind = 'category' and liked.liked = hours.whose
+inner join {{ ref('int_common_hours') }} as hours on hours.kind = 'category' and liked.liked = hours.whose
 where liked.kind = 'category' and liked.position = 1 and {{ only_members('liked.customer_id') }}

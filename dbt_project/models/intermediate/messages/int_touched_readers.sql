@@ -75,6 +75,20 @@ where
     {%- if not loop.last %} or{% endif %}
     {%- endfor %}
 union
+-- best hours are judged by the day: when one began since the last build, what came since the day before counts now
+select messages.customer_id
+from {{ held_relation('int_messages_before') }} as messages
+inner join (
+    select {{ dbt.dateadd('day', -2, 'as_of') }} as as_of
+    from last_build
+    where as_of < {{ day_start() }}
+) as last_build on true
+where
+    {%- for moment in ['delivered_at', 'read_at', 'opened_at', 'clicked_at', 'replied_at'] %}
+    {{ came_of_age('messages.' ~ moment, [['day', 0], ['day', var('best_hour_window_days')]]) }}
+    {%- if not loop.last %} or{% endif %}
+    {%- endfor %}
+union
 select sessions.customer_id
 from {{ ref('int_ga4_sessions') }} as sessions
 inner join last_build on true

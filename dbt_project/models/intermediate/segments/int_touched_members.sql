@@ -61,6 +61,7 @@
     'int_rfm',
     'int_paid_values',
     'int_customer_value',
+    'int_best_hours',
 ] %}
 with
 
@@ -68,8 +69,8 @@ last_build as (
     select * from {{ last_build() }}
 ),
 
-best_hours as (
-    {{ touched_rows('int_best_hours', 'kind, whose') }}
+common_hours as (
+    {{ touched_rows('int_common_hours', 'kind, whose') }}
 ),
 
 -- on a shared address one person's word binds everybody
@@ -121,20 +122,18 @@ customers as (
         )
     {% endfor %}
     union
-    select whose from best_hours where kind = 'customer'
-    union
     select cities.customer_id
     from {{ ref('int_customer_cities') }} as cities
-    inner join best_hours on best_hours.kind = 'city' and cities.city = best_hours.whose
+    inner join common_hours on common_hours.kind = 'city' and cities.city = common_hours.whose
     union
     select liked.customer_id
     from {{ ref('int_affinities') }} as liked
-    inner join best_hours on best_hours.kind = 'category' and liked.liked = best_hours.whose
+    inner join common_hours on common_hours.kind = 'category' and liked.liked = common_hours.whose
     where liked.kind = 'category' and liked.position = 1
     union
     select customer_id
     from {{ ref('int_customers') }}
-    where exists (select 1 from best_hours where kind = 'everyone')
+    where exists (select 1 from common_hours where kind = 'everyone')
     {%- if execute and held_relation('int_segment_members') is not none %}
     union
     -- the last day of a segment is over for all of its members at once
