@@ -1,5 +1,5 @@
-{# A table of which a run rebuilds a part, in one transaction: the rows whose `replaced_by` columns are in the model
-   `replaced_from`, or, without them, the rows whose key the run brings again. The model says only_replaced(columns) where it
+{# A table of which a run rebuilds a part, in one transaction: the rows whose `replaced_by` columns are in the model,
+   or models, `replaced_from`, or, without them, the rows whose key the run brings again. The model says only_replaced(columns) where it
    reads, so that it brings the rows of that part and no others. A staging model replaces units of its raw table,
    `replaced_units`, and says only_changed().
 
@@ -13,8 +13,10 @@
     {%- set part -%}
         {%- if config.get('replaced_units') %}
         {{ by }} in ({{ replaced_units() }})
+        {%- elif config.get('replaced_by') %}
+        ({{ by }}) in ({{ replaced_values(config.require('replaced_from'), by) }})
         {%- else %}
-        ({{ by }}) in (select {{ by }} from {{ ref(config.require('replaced_from')) if config.get('replaced_by') else aside }})
+        ({{ by }}) in (select {{ by }} from {{ aside }})
         {%- endif %}
     {%- endset -%}
     {#- what a model brings beyond its part would stand twice -#}

@@ -45,16 +45,23 @@
 {%- endmacro %}
 
 {# In an incremental model, a condition that keeps the part this run rebuilds; in a full one, true. `columns` is what the
-   relation at hand calls the columns `by`, those of `replaced_by` unless told, `replaced_from` the model that lists their
-   values. A model that is kept in a full build looks at everything then. #}
+   relation at hand calls the columns `by`, those of `replaced_by` unless told, `replaced_from` the model, or models, that list
+   their values. A model that is kept in a full build looks at everything then. #}
 {% macro only_replaced(columns, replaced_from, by=none) -%}
     {#- for the lineage; a unit test is never incremental, has no `this` and need not give the model -#}
-    {%- if not execute %}{% do ref(replaced_from) %}{% endif -%}
+    {%- if not execute %}{% do replaced_values(replaced_from, columns) %}{% endif -%}
     {%- if this is not none and is_incremental() and not flags.FULL_REFRESH -%}
-        ({{ columns }}) in (select {{ by or listed(config.get('replaced_by')) }} from {{ ref(replaced_from) }})
+        ({{ columns }}) in ({{ replaced_values(replaced_from, by or listed(config.get('replaced_by'))) }})
     {%- else -%}
         true
     {%- endif %}
+{%- endmacro %}
+
+{# A query of what the models of `replaced_from` list. #}
+{% macro replaced_values(replaced_from, by) -%}
+    {%- for model_name in ([replaced_from] if replaced_from is string else replaced_from) -%}
+    select {{ by }} from {{ ref(model_name) }}{{ ' union all ' if not loop.last }}
+    {%- endfor %}
 {%- endmacro %}
 
 {% macro only_touched(column) -%}{{ only_replaced(column, 'int_touched_customers') }}{%- endmacro %}
