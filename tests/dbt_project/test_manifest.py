@@ -42,7 +42,16 @@ KEYS = {
     "column": {"name", "description", "data_type", "constraints", "data_tests"},
     "source": {"name", "description", "schema", "config", "tables"},
     "table": {"name", "description", "config", "columns", "data_tests"},
-    "config": {"contract", "meta", "severity", "where", "freshness", "tags", "tracks", "unique_key"},
+    "config": {
+        "contract",
+        "meta",
+        "severity",
+        "where",
+        "freshness",
+        "tags",
+        "tracks",
+        "unique_key",
+    },
     "unit_test": {"name", "description", "model", "overrides", "given", "expect"},
     "test": {"arguments", "config", "name", "description"},
 }
