@@ -528,8 +528,8 @@ def differences(first: Path, second: Path) -> dict[str, tuple[int, int]]:
             f"attach '{first}' as one (read_only); attach '{second}' as two (read_only)"
         )
         tables = connection.execute(
-            "select table_schema || '.' || table_name from information_schema.tables"
-            " where table_catalog = 'one' and list_contains(?, table_schema)"
+            "select schema_name || '.' || table_name from duckdb_tables()"
+            " where database_name = 'one' and list_contains(?, schema_name)"
             " and not ends_with(table_name, '__touched') order by 1",
             [list(BUILT)],
         ).fetchall()
