@@ -25,12 +25,25 @@
         inner join {{ ref('channels') }} as channels on positions.channel = channels.channel
     ),
 
+    -- of the people at hand alone: their moments are few in an hour, and the planner does not know it
+    given as (
+        select *
+        from {{ ref('int_addresses') }}
+        where customer_id in (select customer_id from {{ moments }})
+    ),
+
+    said as (
+        select *
+        from {{ ref('int_consent_intervals') }}
+        where customer_id in (select customer_id from {{ moments }})
+    ),
+
     with_address as (
         select
             options.*,
             addresses.address
         from options
-        left join {{ ref('int_addresses') }} as addresses
+        left join given as addresses
             on options.customer_id = addresses.customer_id
             and options.address_kind = addresses.address_kind
             and addresses.given_at <= options.at
@@ -86,7 +99,7 @@
                 else coalesce(consent.status <> 'opt_out', true)
             end as may_be_written_to
         from with_address
-        left join {{ ref('int_consent_intervals') }} as consent
+        left join said as consent
             on with_address.customer_id = consent.customer_id
             and with_address.channel = consent.channel
             and with_address.consent_purpose = consent.purpose

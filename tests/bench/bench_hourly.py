@@ -45,9 +45,9 @@ def build(home: Path, as_of: datetime) -> None:
             exclude=["tag:outbound", "tag:after_send"],
             is_full=plan.is_full,
         )
-    for result in results:
-        if not result.is_good:
-            print(f"  {result.unique_id}: {result.status} {result.message}")
+    bad = [f"{result.unique_id}: {result.message}" for result in results if not result.is_good]
+    if bad:
+        raise SystemExit("\n".join(bad))
     with open_warehouse(warehouse) as connection:
         record_build(connection, plan)
         for table in ("intermediate.int_customers", "intermediate.int_activities"):
@@ -62,6 +62,8 @@ def apart(target, *arguments) -> None:
     process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
     process.start()
     process.join()
+    if process.exitcode:
+        raise SystemExit(process.exitcode)
 
 
 def main(people: int, home: Path) -> None:

@@ -86,6 +86,14 @@ windows as (
     select * from {{ ref('int_journey_windows') }} where customer_id in (select customer_id from candidates)
 ),
 
+arms as (
+    select * from {{ ref('int_entry_arms') }} where customer_id in (select customer_id from candidates)
+),
+
+customers as (
+    select * from {{ ref('int_customers') }} where customer_id in (select customer_id from candidates)
+),
+
 own_entries as (
     -- an earlier entry of the same journey that we wrote to: what a cooldown counts from
     select
@@ -229,12 +237,12 @@ select
 from candidates
 inner join reach on candidates.intent_key = reach.moment_key
 cross join stale
-left join {{ ref('int_entry_arms') }} as arms
+left join arms
     on candidates.journey_key = arms.journey_key
     and candidates.entry_key = arms.entry_key
     and candidates.customer_id = arms.customer_id
 left join {{ ref('channels') }} as channels on reach.sender_channel = channels.channel
-left join {{ ref('int_customers') }} as customers on candidates.customer_id = customers.customer_id
+left join customers on candidates.customer_id = customers.customer_id
 left join pressure on candidates.customer_id = pressure.customer_id
 left join channel_pressure
     on candidates.customer_id = channel_pressure.customer_id and reach.sender_channel = channel_pressure.channel

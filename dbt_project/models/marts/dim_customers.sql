@@ -1,12 +1,26 @@
+{# One row each; of the customers at hand alone, or an hour holds a million of each in memory. #}
+{% set traits = {
+    'cities': 'int_customer_cities',
+    'languages': 'int_languages',
+    'rfm': 'int_rfm',
+    'future': 'int_customer_value',
+    'came': 'int_customer_acquisition',
+    'spells': 'int_engagement_spells',
+    'own_hours': 'int_best_hours',
+    'tiers': 'int_volume_tiers',
+    'icp': 'int_icp_scores',
+} %}
 with
 
 customers as (
     select * from {{ ref('int_customers') }} where {{ only_members('customer_id') }}
 ),
 
-cities as (
-    select * from {{ ref('int_customer_cities') }}
+{% for name, model_name in traits.items() %}
+{{ name }} as (
+    select * from {{ ref(model_name) }} where {{ only_members('customer_id') }}
 ),
+{% endfor %}
 
 common_hours as (
     select * from {{ ref('int_common_hours') }}
@@ -106,6 +120,7 @@ price_bands as (
         customer_id,
         cast(cast(round(price_from) as bigint) as varchar) || '-' || cast(cast(round(price_to) as bigint) as varchar) as price_band
     from {{ ref('int_price_bands') }}
+    where {{ only_members('customer_id') }}
 ),
 
 channel_moments as (
@@ -211,22 +226,22 @@ assembled as (
     left join payouts on customers.customer_id = payouts.customer_id
     left join quotes on customers.customer_id = quotes.customer_id
     left join open_checkouts on customers.customer_id = open_checkouts.customer_id
-    left join {{ ref('int_languages') }} as languages on customers.customer_id = languages.customer_id
+    left join languages on customers.customer_id = languages.customer_id
     left join affinities on customers.customer_id = affinities.customer_id
     left join price_bands on customers.customer_id = price_bands.customer_id
-    left join {{ ref('int_rfm') }} as rfm on customers.customer_id = rfm.customer_id
-    left join {{ ref('int_customer_value') }} as future on customers.customer_id = future.customer_id
-    left join {{ ref('int_customer_acquisition') }} as came on customers.customer_id = came.customer_id
-    left join {{ ref('int_engagement_spells') }} as spells on customers.customer_id = spells.customer_id
+    left join rfm on customers.customer_id = rfm.customer_id
+    left join future on customers.customer_id = future.customer_id
+    left join came on customers.customer_id = came.customer_id
+    left join spells on customers.customer_id = spells.customer_id
     left join reachable on customers.customer_id = reachable.customer_id
     left join consent on customers.customer_id = consent.customer_id
     left join cities on customers.customer_id = cities.customer_id
     left join signs on customers.customer_id = signs.customer_id
-    left join {{ ref('int_best_hours') }} as own_hours on customers.customer_id = own_hours.customer_id
+    left join own_hours on customers.customer_id = own_hours.customer_id
     left join common_hours as city_hours on city_hours.kind = 'city' and cities.city = city_hours.whose
     left join common_hours as all_hours on all_hours.kind = 'everyone'
-    left join {{ ref('int_volume_tiers') }} as tiers on customers.customer_id = tiers.customer_id
-    left join {{ ref('int_icp_scores') }} as icp on customers.customer_id = icp.customer_id
+    left join tiers on customers.customer_id = tiers.customer_id
+    left join icp on customers.customer_id = icp.customer_id
 )
 
 select

@@ -6,6 +6,18 @@ windows as (
     select * from {{ ref('int_journey_windows') }} where {{ only_replaced('customer_id', 'int_touched_entries') }}
 ),
 
+activities as (
+    select * from {{ ref('int_activities') }} where {{ only_replaced('customer_id', 'int_touched_entries') }}
+),
+
+reach as (
+    select * from {{ ref('int_journey_reach') }} where {{ only_replaced('customer_id', 'int_touched_entries') }}
+),
+
+arms as (
+    select * from {{ ref('int_entry_arms') }} where {{ only_replaced('customer_id', 'int_touched_entries') }}
+),
+
 goals as (
     select
         windows.journey_key,
@@ -14,7 +26,7 @@ goals as (
         min(activities.occurred_at) as converted_at
     from windows
     inner join {{ ref('journey_catalogue') }} as journeys on windows.journey_key = journeys.journey_key
-    inner join {{ ref('int_activities') }} as activities
+    inner join activities
         on windows.customer_id = activities.customer_id
         and activities.occurred_at > windows.eligible_from
         and activities.occurred_at <= {{ dbt.dateadd('day', 'journeys.goal_window_days', 'windows.eligible_from') }}
@@ -48,9 +60,9 @@ select
     end as exit_reason,
     goals.converted_at
 from windows
-inner join {{ ref('int_journey_reach') }} as reach
+inner join reach
     on windows.journey_key || '|' || windows.entry_key || '|' || windows.customer_id = reach.moment_key
-inner join {{ ref('int_entry_arms') }} as arms
+inner join arms
     on windows.journey_key = arms.journey_key
     and windows.entry_key = arms.entry_key
     and windows.customer_id = arms.customer_id

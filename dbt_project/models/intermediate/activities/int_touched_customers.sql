@@ -7,10 +7,6 @@ customer_map as (
     select * from {{ ref('int_customer_map') }} where customer_id is not null
 ),
 
-sessions as (
-    select * from {{ ref('int_ga4_sessions') }} where customer_id is not null
-),
-
 visitors as (
     select * from {{ ref('int_touched_visitors') }}
 ),
@@ -33,13 +29,13 @@ by_device as (
     inner join visitors on customer_map.id_value = visitors.user_pseudo_id
     where customer_map.id_type = 'ga_pseudo'
     union
-    select sessions.customer_id
-    from sessions
-    inner join visitors on sessions.user_pseudo_id = visitors.user_pseudo_id
+    select customer_id
+    from {{ ref('int_ga4_sessions') }}
+    where customer_id is not null and user_pseudo_id in (select user_pseudo_id from visitors)
     union
-    select sessions.customer_id
-    from sessions
-    inner join rematched_sessions on sessions.session_key = rematched_sessions.session_key
+    select customer_id
+    from {{ ref('int_ga4_sessions') }}
+    where customer_id is not null and session_key in (select session_key from rematched_sessions)
 )
 
 select customer_id from remapped where customer_id is not null
@@ -51,10 +47,9 @@ union
 select customer_id from by_device
 {%- if execute and held_relation('int_activities') is not none %}
 union
-select activities.customer_id
-from {{ held_relation('int_activities') }} as activities
-inner join {{ last_build() }} as last_build on true
+select customer_id
+from {{ held_relation('int_activities') }}
 where
-    activities.is_activity
-    and {{ came_of_age('activities.occurred_at', [['day', var('inactive_after_days')], ['day', var('cooling_after_days')]]) }}
+    is_activity
+    and {{ came_of_age('occurred_at', [['day', var('inactive_after_days')], ['day', var('cooling_after_days')]]) }}
 {%- endif %}

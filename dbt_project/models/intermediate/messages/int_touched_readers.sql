@@ -62,13 +62,11 @@ union
 -- an opt-out counts for the tier as long as a message does
 select consents.customer_id
 from {{ ref('int_consent_now') }} as consents
-inner join last_build on true
 where {{ came_of_age('consents.since', [['day', var('volume_window_days')]]) }}
 {%- if execute and held_relation('int_messages_before') is not none %}
 union
 select messages.customer_id
 from {{ held_relation('int_messages_before') }} as messages
-inner join last_build on true
 where
     {%- for moment in ['delivered_at', 'read_at', 'opened_at', 'clicked_at', 'replied_at'] %}
     {{ came_of_age('messages.' ~ moment, [['day', 0], ['day', var('listening_window_days')], ['day', var('volume_window_days')]]) }}
@@ -78,19 +76,16 @@ union
 -- best hours are judged by the day: when one began since the last build, what came since the day before counts now
 select messages.customer_id
 from {{ held_relation('int_messages_before') }} as messages
-inner join (
-    select {{ dbt.dateadd('day', -2, 'as_of') }} as as_of
-    from last_build
-    where as_of < {{ day_start() }}
-) as last_build on true
 where
-    {%- for moment in ['delivered_at', 'read_at', 'opened_at', 'clicked_at', 'replied_at'] %}
-    {{ came_of_age('messages.' ~ moment, [['day', 0], ['day', var('best_hour_window_days')]]) }}
-    {%- if not loop.last %} or{% endif %}
-    {%- endfor %}
+    exists (select 1 from last_build where as_of < {{ day_start() }})
+    and (
+        {%- for moment in ['delivered_at', 'read_at', 'opened_at', 'clicked_at', 'replied_at'] %}
+        {{ came_of_age('messages.' ~ moment, [['day', 0], ['day', var('best_hour_window_days')]], days_earlier=2) }}
+        {%- if not loop.last %} or{% endif %}
+        {%- endfor %}
+    )
 union
 select sessions.customer_id
 from {{ ref('int_ga4_sessions') }} as sessions
-inner join last_build on true
 where sessions.customer_id is not null and {{ came_of_age('sessions.started_at', [['day', var('listening_window_days')]]) }}
 {%- endif %}

@@ -65,10 +65,6 @@
 ] %}
 with
 
-last_build as (
-    select * from {{ last_build() }}
-),
-
 common_hours as (
     {{ touched_rows('int_common_hours', 'kind, whose') }}
 ),
@@ -83,7 +79,6 @@ addresses as (
     union
     select suppressions.address
     from {{ ref('stg_ledger__suppressions') }} as suppressions
-    inner join last_build on true
     where {{ came_of_age('suppressions.since', [['day', 0]]) }} or {{ came_of_age('suppressions.until', [['day', 0]]) }}
 ),
 
@@ -104,14 +99,12 @@ customers as (
     union
     select orders.customer_id
     from {{ ref('stg_admin__payouts') }} as payouts
-    inner join last_build on true
     inner join {{ ref('int_orders') }} as orders on payouts.order_id = orders.order_id
     where {{ came_of_age('payouts.paid_at', [['day', var('value_window_days')]]) }}
     {% for name, facts in moved.items() %}
     union
     select {{ name }}.customer_id
     from {{ facts['from'] }} as {{ name }}
-    inner join last_build on true
     where
         {{ facts.get('where', 'true') }}
         and (
