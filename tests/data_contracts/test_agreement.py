@@ -19,7 +19,7 @@ LANDED = {
 }
 STAGING = Path(__file__).resolve().parents[2] / "dbt_project" / "models" / "staging"
 FIT_ROWS = re.compile(
-    r"fit_rows\(\s*'\w+'\s*,\s*'(\w+)'\s*(?:,\s*\[(.*?)\])?\s*(?:,\s*part=only_replaced\([^)]*\))?\s*\)",
+    r"fit_rows\(\s*'\w+'\s*,\s*'(\w+)'\s*(?:,\s*\[(.*?)\])?\s*(?:,\s*part=only_\w+\([^)]*\))?\s*\)",
     re.DOTALL,
 )
 RAW = load_contracts(CONTRACTS_FOLDER / "raw")
