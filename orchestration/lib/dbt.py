@@ -18,6 +18,9 @@ from typing import Any
 from orchestration.lib.warehouse import DEFAULT_MEMORY, as_sql_timestamp
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
+# numpy sets these while it is imported and takes them away again. The first Python model imports it in a thread of
+# dbt's, and another thread that read the environment meanwhile failed for want of one. What is there before stays.
+NUMPY_ENVIRONMENT = {"OPENBLAS_MAIN_FREE": "1", "GOTOBLAS_MAIN_FREE": "1"}
 AFTER_SEND_TAG = "after_send"
 OUTBOUND_TAG = "outbound"
 
@@ -70,6 +73,7 @@ class DbtProject:
         self._environment = {
             "LIFECYCLE_WAREHOUSE": str(warehouse),
             "LIFECYCLE_WAREHOUSE_MEMORY": memory,
+            **NUMPY_ENVIRONMENT,
         }
 
     @property

@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from orchestration.lib.dbt import NUMPY_ENVIRONMENT
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT = REPOSITORY / "dbt_project"
 
@@ -66,7 +68,12 @@ def run_dbt(warehouse: Path, *arguments: str, as_of: datetime | None = None) -> 
         command += ["--vars", json.dumps({"as_of": moment})]
     done = subprocess.run(
         command,
-        env={**os.environ, "LIFECYCLE_WAREHOUSE": str(warehouse), "NO_COLOR": "1"},
+        env={
+            **os.environ,
+            **NUMPY_ENVIRONMENT,
+            "LIFECYCLE_WAREHOUSE": str(warehouse),
+            "NO_COLOR": "1",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -54,7 +54,7 @@ truth_stages as (
 ),
 mine as (
     select people.person_id, stages.*
-    from built.marts.customer_stages as stages
+    from warehouse.marts.customer_stages as stages
     join customer_people as people using (customer_id)
     join observable using (person_id)
 )
@@ -116,7 +116,7 @@ truth_entries as (
 ),
 mine as (
     select people.person_id, entries.*
-    from built.marts.journey_entries as entries
+    from warehouse.marts.journey_entries as entries
     join customer_people as people using (customer_id)
     join observable using (person_id)
     where entries.journey_key = '{journey}'
@@ -184,7 +184,7 @@ def test_identity_joins_whom_the_evidence_joins_and_nobody_else(warehouse):
         held as (
             select truth_ids.*, map.customer_id
             from truth_ids
-            join built.marts.customer_identifiers as map using (id_type, id_value)
+            join warehouse.marts.customer_identifiers as map using (id_type, id_value)
             where map.customer_id is not null
         ),
         built as (
@@ -205,9 +205,9 @@ def test_identity_joins_whom_the_evidence_joins_and_nobody_else(warehouse):
                 on one_side.person_id = other.person_id
                 and one_side.linkable_component = other.linkable_component
                 and (one_side.id_type, one_side.id_value) < (other.id_type, other.id_value)
-            left join built.marts.customer_identifiers as one_map
+            left join warehouse.marts.customer_identifiers as one_map
                 on one_side.id_type = one_map.id_type and one_side.id_value = one_map.id_value
-            left join built.marts.customer_identifiers as other_map
+            left join warehouse.marts.customer_identifiers as other_map
                 on other.id_type = other_map.id_type and other.id_value = other_map.id_value
         )
         select
@@ -232,7 +232,7 @@ def test_no_customer_is_more_than_three_people(warehouse):
         select max(people) as most, count(*) filter (where people > 1) as mixed
         from (
             select map.customer_id, count(distinct truth.person_id) as people
-            from built.marts.customer_identifiers as map
+            from warehouse.marts.customer_identifiers as map
             join expected.identifiers as truth using (id_type, id_value)
             where not truth.shared and map.customer_id is not null
             group by map.customer_id
@@ -251,7 +251,7 @@ def test_test_users_are_known_and_left_out(warehouse):
             count(*) filter (where persons.is_test and customers.is_test) as found,
             count(*) filter (where persons.is_test and not customers.is_test) as missed,
             count(*) filter (where not persons.is_test and customers.is_test) as wronged
-        from built.marts.dim_customers as customers
+        from warehouse.marts.dim_customers as customers
         join customer_people using (customer_id)
         join expected.persons as persons using (person_id)
         -- a browser nobody ever signed in on cannot be told from anybody's
@@ -280,7 +280,7 @@ def test_closed_weeks_are_exact(warehouse, metric, truth):
             count(*) as weeks,
             count(*) filter (where kpi.value = truth.{truth}) as exact
         from expected.kpi_weekly as truth
-        left join built.marts.kpi_weekly as kpi
+        left join warehouse.marts.kpi_weekly as kpi
             on kpi.week_start = cast(truth.week_start as date) and kpi.metric = '{metric}'
         where kpi.is_closed
         """,
@@ -301,9 +301,9 @@ def test_ga4_against_the_admin_panel_is_exact_every_day(warehouse):
                     and built.ga4_order_events = truth.ga_order_events
                     and built.ga4_orders_distinct = truth.ga_orders_distinct
             ) as exact,
-            (select count(*) from built.marts.ga4_admin_daily) as built
+            (select count(*) from warehouse.marts.ga4_admin_daily) as built
         from expected.ga_vs_admin_daily as truth
-        left join built.marts.ga4_admin_daily as built on built.date = cast(truth.date as date)
+        left join warehouse.marts.ga4_admin_daily as built on built.date = cast(truth.date as date)
         """,
     )
     print(f"\nGA4 against the admin panel: {found}")
@@ -321,12 +321,12 @@ def test_repeat_and_loyal_rates_are_those_of_the_truth(warehouse):
             truth.loyal_customer_rate_365d,
             count(*) as customers,
             truth.customers as expected
-        from built.marts.dim_customers, expected.kpi_totals as truth,
+        from warehouse.marts.dim_customers, expected.kpi_totals as truth,
             (
                 select avg(case when orders >= 4 then 1.0 else 0 end) as rate
                 from (
                     select count(*) as orders
-                    from built.marts.fct_orders
+                    from warehouse.marts.fct_orders
                     where
                         not is_test and status = 'completed'
                         and completed_at > timestamp '2026-10-31 18:30:00' - interval 365 day
@@ -350,14 +350,14 @@ def test_every_entry_is_accounted_for(warehouse):
         """
         with due as (
             select count(*) as steps
-            from built.marts.journey_entries as entries
-            join built.marts.journey_steps as steps using (journey_key)
+            from warehouse.marts.journey_entries as entries
+            join warehouse.marts.journey_steps as steps using (journey_key)
             where
                 entries.eligible_from + to_minutes(steps.delay_minutes)
                 <= timestamp '2026-10-31 18:30:00'
         )
         select due.steps, count(*) as decisions, count(distinct intent_key) as intents
-        from built.marts.journey_decisions, due
+        from warehouse.marts.journey_decisions, due
         group by due.steps
         """,
     )

@@ -31,7 +31,7 @@ create temp view customer_people as
 select customer_id, person_id
 from (
     select map.customer_id, truth.person_id, count(*) as held
-    from built.intermediate.int_customer_map as map
+    from warehouse.intermediate.int_customer_map as map
     join expected.identifiers as truth using (id_type, id_value)
     where not truth.shared and map.customer_id is not null
     group by all
@@ -79,7 +79,7 @@ def pull_world(world: KnownWorld, home: Path, as_of: datetime = AS_OF) -> Path:
 
 @contextmanager
 def built_world(world: KnownWorld, home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Pull, build and test a company; yields it open for reading as `built`, beside its truth as `expected`."""
+    """Pull, build and test a company; yields it open for reading as `warehouse`, beside its truth as `expected`."""
     path = pull_world(world, home)
     built = run_dbt(path, "build", "--exclude-resource-type", "unit_test", as_of=AS_OF)
     assert built.bad == {}, built.output
@@ -90,14 +90,14 @@ def built_world(world: KnownWorld, home: Path) -> Iterator[duckdb.DuckDBPyConnec
 
 @contextmanager
 def compared(path: Path, truth: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a built warehouse for reading as `built`, beside its truth as `expected`."""
+    """Open a built warehouse for reading as `warehouse`, as its views call it, beside its truth as `expected`."""
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute("create schema expected")
         for file in truth.glob("*.parquet"):
             name = f"expected.{file.stem}"
             connection.execute(f"create table {name} as select * from read_parquet(?)", [str(file)])
-        connection.execute(f"attach '{path}' as built (read_only)")
+        connection.execute(f"attach '{path}' as warehouse (read_only)")
         connection.execute(PEOPLE)
         yield connection
 
