@@ -10,15 +10,11 @@ Each build is a process of its own, so that its peak memory is its own. Asserts 
 
 from __future__ import annotations
 
-import sys
-import tempfile
-from datetime import timedelta
 from pathlib import Path
 
-from orchestration.demo.world import World
 from orchestration.lib.warehouse import open_warehouse
 from tests.bench.bench_contracts import timed
-from tests.bench.bench_hourly import START, apart, build, pull
+from tests.bench.bench_hourly import begin, pass_hour, run
 
 ACTIVITIES = 60
 """A customer, on average."""
@@ -80,26 +76,13 @@ def lengthen(home: Path, per_customer: int, first_copy: int) -> int:
 
 def main(people: int, home: Path) -> None:
     """Print what each step took."""
-    if not (home / "world").exists():
-        with timed(f"world of {people:,}"):
-            World.create(home / "world", people=people, seed=7, start=START)
-    if not (home / "warehouse.duckdb").exists():
-        apart(pull, home, START)
-        apart(build, home, START)
+    begin(people, home)
     copies = 0
     for hour, per_customer in enumerate((ACTIVITIES, 2 * ACTIVITIES), start=1):
         with timed(f"{per_customer} activities a customer"):
             copies = lengthen(home, per_customer, copies + 1)
-        as_of = START + timedelta(hours=hour)
-        World.open(home / "world").advance(as_of)
-        apart(pull, home, as_of)
-        apart(build, home, as_of)
+        pass_hour(home, hour)
 
 
 if __name__ == "__main__":
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 120_000
-    if len(sys.argv) > 2:
-        main(count, Path(sys.argv[2]))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            main(count, Path(folder))
+    run(main, 120_000)

@@ -5,7 +5,7 @@
 with
 
 redirects as (
-    select id_value as former_id, customer_id from {{ ref('int_customer_map') }} where id_type = 'former_customer'
+    {{ former_customers() }}
 ),
 
 recorded as (

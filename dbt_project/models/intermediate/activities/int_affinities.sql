@@ -19,7 +19,8 @@ acts as (
 weighted as (
     select
         *,
-        {{ faded('weight', 'occurred_at', 'scored_at') }} as score
+        -- 1/e of it is left after affinity_decay_days
+        weight * exp(-{{ hours_between('occurred_at', 'scored_at') }} / 24 / {{ var('affinity_decay_days') }}) as score
     from acts
 ),
 

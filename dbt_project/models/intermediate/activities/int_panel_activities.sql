@@ -1,10 +1,5 @@
 {# What the admin panel and the CRM tell of each customer, as activities. #}
-{{ config(
-    materialized='incremental',
-    replaced_by='customer_id',
-    replaced_from='int_touched_owners',
-    tracks=['customer_id']
-) }}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_owners') }}
 with
 
 quotes as (

@@ -15,10 +15,6 @@ rematched_sessions as (
     {{ touched_rows('int_quotes', 'session_key') }}
 ),
 
-remapped as (
-    {{ touched_rows('int_customer_map', 'customer_id') }}
-),
-
 resessioned as (
     {{ touched_rows('int_ga4_sessions', 'customer_id') }}
 ),
@@ -38,8 +34,6 @@ by_device as (
     where customer_id is not null and session_key in (select session_key from rematched_sessions)
 )
 
-select customer_id from remapped where customer_id is not null
-union
 select customer_id from resessioned where customer_id is not null
 union
 select customer_id from {{ ref('int_touched_owners') }}

@@ -2,10 +2,6 @@
    complete build saw. #}
 with
 
-last_build as (
-    select * from {{ last_build() }}
-),
-
 users as (
     select user_id
     from ({{ touched_rows('stg_admin__users', 'user_id') }}) as touched
@@ -14,9 +10,9 @@ users as (
     from ({{ touched_rows('stg_admin__consents', 'user_id') }}) as touched
     union
     -- a flag is stated when its row changed, which may lie ahead
-    select users.user_id
-    from {{ ref('stg_admin__users') }} as users
-    inner join last_build on users.updated_at > last_build.as_of
+    select user_id
+    from {{ ref('stg_admin__users') }}
+    where {{ came_of_age('updated_at') }}
 ),
 
 identifiers as (
@@ -31,9 +27,9 @@ spoken_at as (
     select unit as address
     from ({{ changed_units(['ledger_consent_statements']) }}) as changes
     union
-    select statements.address
-    from {{ ref('stg_ledger__consent_statements') }} as statements
-    inner join last_build on statements.stated_at > last_build.as_of
+    select address
+    from {{ ref('stg_ledger__consent_statements') }}
+    where {{ came_of_age('stated_at') }}
 ),
 
 customers as (

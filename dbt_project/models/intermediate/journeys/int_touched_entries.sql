@@ -5,12 +5,8 @@
 {#- for the lineage -#}{% do ref('journey_step_catalogue') %}
 with
 
-last_build as (
-    select * from {{ last_build() }}
-),
-
 redirects as (
-    select id_value as former_id, customer_id from {{ ref('int_customer_map') }} where id_type = 'former_customer'
+    {{ former_customers() }}
 ),
 
 addresses as (
@@ -23,9 +19,9 @@ addresses as (
 
 -- what the last run decided was not yet recorded before it
 recorded as (
-    select intents.intent_key
-    from {{ ref('stg_ledger__intents') }} as intents
-    inner join last_build on intents.run_as_of >= last_build.as_of
+    select intent_key
+    from {{ ref('stg_ledger__intents') }}
+    where {{ came_of_age('run_as_of') }}
     union
     select unit
     from ({{ changed_units(['ledger_intents']) }}) as changes
@@ -52,25 +48,22 @@ steps as (
         {{ dbt.dateadd('minute', '-steps.delay_minutes', 'last_build.as_of') }} as from_at,
         {{ dbt.dateadd('minute', '-steps.delay_minutes', as_of()) }} as to_at
     from {{ ref('journey_step_catalogue') }} as steps
-    cross join last_build
+    cross join {{ last_build() }} as last_build
 ),
 
 moved as (
-    select entries.customer_id
+    select customer_id
     from entries
-    inner join last_build
-        on entries.eligible_from between last_build.as_of and {{ as_of() }}
-        or entries.eligible_to between last_build.as_of and {{ as_of() }}
-        or entries.exit_at between last_build.as_of and {{ as_of() }}
+    where {{ came_of_age('eligible_from') }} or {{ came_of_age('eligible_to') }} or {{ came_of_age('exit_at') }}
     union
     select entries.customer_id
     from entries
     inner join steps
         on entries.journey_key = steps.journey_key and entries.eligible_from between steps.from_at and steps.to_at
     union
-    select candidates.customer_id
-    from {{ held_relation('int_step_candidates', 'decisions') }} as candidates
-    inner join last_build on candidates.latest_useful_at between last_build.as_of and {{ as_of() }}
+    select customer_id
+    from {{ held_relation('int_step_candidates', 'decisions') }}
+    where {{ came_of_age('latest_useful_at') }}
     union
     -- whose step it was
     select candidates.customer_id
@@ -82,9 +75,7 @@ moved as (
 customers as (
     select customer_id
     from {{ ref('int_touched_customers') }}
-    {%- for model in [
-        'int_quotes', 'int_orders', 'int_pickups', 'int_customers', 'int_addresses', 'int_consent_intervals',
-    ] %}
+    {%- for model in ['int_customers', 'int_addresses', 'int_consent_intervals'] %}
     union
     select customer_id
     from ({{ touched_rows(model, 'customer_id') }}) as touched

@@ -31,7 +31,7 @@ events as (
 ),
 
 redirects as (
-    select id_value as former_id, customer_id from {{ ref('int_customer_map') }} where id_type = 'former_customer'
+    {{ former_customers() }}
 )
 
 select

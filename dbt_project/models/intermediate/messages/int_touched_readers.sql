@@ -22,23 +22,19 @@ changed_people as (
     {{ touched_rows('int_customers', 'customer_id') }}
 ),
 
-last_build as (
-    select * from {{ last_build() }}
-),
-
 redirects as (
-    select id_value as former_id, customer_id from {{ ref('int_customer_map') }} where id_type = 'former_customer'
+    {{ former_customers() }}
 ),
 
 -- what the last run sent was not yet a message before it
 sent as (
-    select attempts.intent_key
-    from {{ ref('stg_ledger__attempts') }} as attempts
-    inner join last_build on attempts.run_as_of >= last_build.as_of
+    select intent_key
+    from {{ ref('stg_ledger__attempts') }}
+    where {{ came_of_age('run_as_of') }}
     union
-    select events.intent_key
-    from {{ ref('stg_ledger__inbound_events') }} as events
-    inner join last_build on events.occurred_at > last_build.as_of
+    select intent_key
+    from {{ ref('stg_ledger__inbound_events') }}
+    where {{ came_of_age('occurred_at') }}
     union
     select unit
     from ({{ changed_units(['ledger_intents', 'ledger_attempts', 'ledger_inbound_events']) }}) as changes
@@ -77,7 +73,7 @@ union
 select messages.customer_id
 from {{ held_relation('int_messages_before') }} as messages
 where
-    exists (select 1 from last_build where as_of < {{ day_start() }})
+    exists (select 1 from {{ last_build() }} as last_build where as_of < {{ day_start() }})
     and (
         {%- for moment in ['delivered_at', 'read_at', 'opened_at', 'clicked_at', 'replied_at'] %}
         {{ came_of_age('messages.' ~ moment, [['day', 0], ['day', var('best_hour_window_days')]], days_earlier=2) }}

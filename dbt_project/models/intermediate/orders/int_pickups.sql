@@ -1,9 +1,4 @@
-{{ config(
-    materialized='incremental',
-    replaced_by='order_id',
-    replaced_from='int_touched_deals',
-    tracks=['customer_id']
-) }}
+{{ config(materialized='incremental', replaced_by='order_id', replaced_from='int_touched_deals') }}
 select
     pickups.pickup_id,
     pickups.order_id,

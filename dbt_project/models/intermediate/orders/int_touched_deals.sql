@@ -2,10 +2,6 @@
    build saw, or a moment the panel gave them has come since. A row names the one or the other. #}
 with
 
-last_build as (
-    select * from {{ last_build() }}
-),
-
 identifiers as (
     {{ touched_rows('int_customer_map', 'id_type, id_value') }}
 ),
@@ -24,13 +20,10 @@ orders as (
     select orders.order_id
     from {{ ref('stg_admin__orders') }} as orders
     inner join accounts on orders.user_id = accounts.user_id
-    {% for moment in ['updated_at', 'completed_at'] %}
     union
-    select orders.order_id
-    from {{ ref('stg_admin__orders') }} as orders
-    inner join last_build on orders.{{ moment }} > last_build.as_of
-    where orders.{{ moment }} <= {{ as_of() }}
-    {% endfor %}
+    select order_id
+    from {{ ref('stg_admin__orders') }}
+    where {{ came_of_age('updated_at') }} or {{ came_of_age('completed_at') }}
 ),
 
 quotes as (

@@ -52,12 +52,7 @@
     },
 } %}
 {% set differing = [
-    'int_customer_map',
-    'int_customers',
     'int_addresses',
-    'int_orders',
-    'int_pickups',
-    'int_quotes',
     'int_rfm',
     'int_paid_values',
     'int_customer_value',
@@ -79,7 +74,7 @@ addresses as (
     union
     select suppressions.address
     from {{ ref('stg_ledger__suppressions') }} as suppressions
-    where {{ came_of_age('suppressions.since', [['day', 0]]) }} or {{ came_of_age('suppressions.until', [['day', 0]]) }}
+    where {{ came_of_age('suppressions.since') }} or {{ came_of_age('suppressions.until') }}
 ),
 
 customers as (
