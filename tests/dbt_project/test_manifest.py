@@ -267,6 +267,24 @@ def test_every_window_of_time_in_an_incremental_segment_is_listed_where_time_mov
     assert missing == set()
 
 
+def test_segments_look_for_activities_that_are_kept_for_them():
+    kept = (MODELS / "intermediate/activities/int_segment_activities.sql").read_text()
+    readers = [
+        path.read_text()
+        for path in (*MODELS.glob("segments/*.sql"), *MODELS.glob("intermediate/segments/*.sql"))
+        if "int_segment_activities" in path.read_text()
+    ]
+    assert len(readers) > 4
+    rules = "activity (?:=|in) (?:'\\w+'|\\(('\\w+'(?:, )?)+\\))"
+    named = {
+        name
+        for text in readers
+        for rule in re.finditer(rules, text)
+        for name in re.findall(r"'(\w+)'", rule[0])
+    }
+    assert named == set(re.findall(r"'(\w+_\w+)'", kept[kept.index("where ") :]))
+
+
 def test_every_channel_group_belongs_to_an_acquisition():
     macro = (PROJECT / "macros" / "channel_group.sql").read_text("utf-8")
     groups = set(re.findall(r"(?:then|else) '([\w -]+)'", macro))

@@ -165,3 +165,30 @@ def test_an_incremental_model_replaces_a_part_or_nothing(project: Path, language
     assert _table(project, "paired") == [(1, 1, 9), (1, 2, 3)]
     assert _table(project, "paired__touched") == [(1,)]
     assert _names(project) == {"part", "paired", "paired__touched"}
+
+
+def test_what_a_run_brought_is_there_for_models_of_the_same_part(project: Path) -> None:
+    def incremental(query: str, *, by: str = "part", keeps: bool = False) -> str:
+        config = (
+            f"materialized='incremental', replaced_by='n', replaced_from='{by}', keeps_part={keeps}"
+        )
+        return f"-- {{{{ ref('{by}') }}}}\n{{{{ config({config}) }}}} {query}"
+
+    reads = "select n, m from {{ part_of('kept', '%s') }}"
+    models = {
+        "part": TABLE + "select 1 as n",
+        "other": TABLE + "select 1 as n",
+        "reader": incremental(reads % "part"),
+    }
+    first = incremental("select unnest([1, 2]) as n, 7 as m", keeps=True)
+    assert set(_build(project, kept=first, **models).values()) == {"success"}
+    assert _table(project, "reader") == [(1, 7), (2, 7)]
+    again = incremental("select 1 as n, 8 as m", keeps=True)
+    assert set(_build(project, kept=again).values()) == {"success"}
+    assert _table(project, "kept__part") == [(1, 8)]
+    assert _table(project, "reader") == [(1, 8), (2, 7)]
+    # another part, or none kept, would leave rows out
+    elsewhere = incremental(reads % "other", by="other")
+    assert _build(project, reader=elsewhere)["reader"] == "error"
+    assert _build(project, kept=again.replace("True", "False"))["reader"] == "error"
+    assert _table(project, "reader") == [(1, 8), (2, 7)]

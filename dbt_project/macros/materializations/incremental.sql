@@ -1,7 +1,8 @@
 {# A table of which a run rebuilds a part, in one transaction: the rows whose `replaced_by` columns are in the model,
    or models, `replaced_from`, or, without them, the rows whose key the run brings again. The model says only_replaced(columns) where it
    reads, so that it brings the rows of that part and no others. A staging model replaces units of its raw table,
-   `replaced_units`, and says only_changed().
+   `replaced_units`, and says only_changed(). With `keeps_part` what a run brought stands beside the table until the next one, for models
+   that rebuild the same part: they say part_of(model) and need not look for it in all of the table.
 
    Whether a run may go on from the last one is not decided here (orchestration/lib/builds.py): a full refresh rebuilds all. #}
 {% materialization incremental, adapter='duckdb', supported_languages=['sql', 'python'] %}
@@ -33,7 +34,7 @@
             {{ note_touched('(select * from ' ~ target ~ ' where ' ~ part ~ ')', aside) }}
             delete from {{ target }} where {{ part }};
             insert into {{ target }} by name select * from {{ aside }};
-            drop table {{ aside }};
+            {{ keep_part(aside) }}
         {% endif %}
     {%- endset -%}
 

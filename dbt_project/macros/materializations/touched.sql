@@ -32,9 +32,12 @@
     {%- endif %}
 {% endmacro %}
 
-{% macro touched_relation(relation) -%}
+{% macro touched_relation(relation) -%}{{ return(beside(relation, '__touched')) }}{%- endmacro %}
+
+{# What stands beside a table, under its name and an ending. #}
+{% macro beside(relation, ending) -%}
     {{ return(api.Relation.create(
-        database=relation.database, schema=relation.schema, identifier=relation.identifier ~ '__touched', type='table'
+        database=relation.database, schema=relation.schema, identifier=relation.identifier ~ ending, type='table'
     )) }}
 {%- endmacro %}
 
@@ -55,6 +58,34 @@
     {%- else -%}
         true
     {%- endif %}
+{%- endmacro %}
+
+{# Statements for the incremental materialization: what it brought stays for those who say part_of(), or goes. #}
+{% macro keep_part(aside) %}
+    {%- if config.get('keeps_part') %}
+        drop table if exists {{ beside(this, '__part') }};
+        alter table {{ aside }} rename to {{ beside(this, '__part').identifier }};
+    {%- else %}
+        drop table {{ aside }};
+    {%- endif %}
+{% endmacro %}
+
+{# A relation to read a model with `keeps_part` from, in a model that replaces the same part: the rows a run brought, all of them in a
+   full one. #}
+{% macro part_of(model_name, replaced_from='int_touched_customers') -%}
+    {%- set relation = ref(model_name) -%}
+    {%- if not execute %}{% do replaced_values(replaced_from, '*') %}{% endif -%}
+    {%- if this is not none and is_incremental() and not flags.FULL_REFRESH -%}
+        {%- set kept = (graph.nodes.values() | selectattr('name', 'equalto', model_name) | first).config -%}
+        {%- if not kept.get('keeps_part') or not kept.get('replaced_from') == config.require('replaced_from') == replaced_from -%}
+            {%- do exceptions.raise_compiler_error(
+                model_name ~ ' keeps no part, or another than ' ~ this.identifier ~ ' replaces. Next step: read it with only_replaced()'
+            ) -%}
+        {%- endif -%}
+        {{ beside(relation, '__part') }}
+    {%- else -%}
+        {{ relation }}
+    {%- endif -%}
 {%- endmacro %}
 
 {# A query of what the models of `replaced_from` list. #}

@@ -3,6 +3,7 @@
     'cities': 'int_customer_cities',
     'languages': 'int_languages',
     'rfm': 'int_rfm',
+    'latest': 'int_latest_orders',
     'future': 'int_customer_value',
     'came': 'int_customer_acquisition',
     'spells': 'int_engagement_spells',
@@ -91,20 +92,6 @@ quotes as (
     group by customer_id
 ),
 
-open_checkouts as (
-    select
-        checkouts.customer_id,
-        max(checkouts.occurred_at) as last_open_checkout_at
-    from {{ ref('int_activities') }} as checkouts
-    left join {{ ref('int_latest_orders') }} as latest on checkouts.customer_id = latest.customer_id
-    -- an order answers the checkouts before it
-    where
-        checkouts.activity = 'checkout_started'
-        and coalesce(latest.placed_at < checkouts.occurred_at, true)
-        and {{ only_members('checkouts.customer_id') }}
-    group by checkouts.customer_id
-),
-
 affinities as (
     select
         customer_id,
@@ -188,7 +175,10 @@ assembled as (
         coalesce(payouts.payout_value_365d, 0) as payout_value_365d,
         customers.last_activity_at,
         quotes.last_quote_at,
-        open_checkouts.last_open_checkout_at,
+        -- an order answers the checkouts before it
+        case
+            when coalesce(latest.placed_at < customers.last_checkout_at, true) then customers.last_checkout_at
+        end as last_open_checkout_at,
         coalesce(own_hours.best_hour, city_hours.best_hour, all_hours.best_hour, '{{ var("best_hour_default") }}') as best_hour,
         case
             when own_hours.best_hour is not null then 'customer'
@@ -225,7 +215,7 @@ assembled as (
     left join orders on customers.customer_id = orders.customer_id
     left join payouts on customers.customer_id = payouts.customer_id
     left join quotes on customers.customer_id = quotes.customer_id
-    left join open_checkouts on customers.customer_id = open_checkouts.customer_id
+    left join latest on customers.customer_id = latest.customer_id
     left join languages on customers.customer_id = languages.customer_id
     left join affinities on customers.customer_id = affinities.customer_id
     left join price_bands on customers.customer_id = price_bands.customer_id

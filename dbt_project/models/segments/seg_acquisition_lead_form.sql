@@ -9,7 +9,7 @@ introductions as (
         occurred_at,
         detail,
         entity_id
-    from {{ ref('int_activities') }}
+    from {{ ref('int_segment_activities') }}
     where activity in ('signed_up', 'lead_created') and {{ only_members('customer_id') }}
 ),
 

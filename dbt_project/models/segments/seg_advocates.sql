@@ -6,7 +6,7 @@ select
     cast(to_json(struct_pack(
         best_ratings := count(*), order_id := max_by(entity_id, occurred_at)
     )) as varchar) as context
-from {{ ref('int_activities') }}
+from {{ ref('int_segment_activities') }}
 where
     activity = 'feedback_given'
     and value >= {{ var('advocate_min_rating') }}

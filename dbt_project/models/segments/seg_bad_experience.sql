@@ -7,7 +7,7 @@ bad_ratings as (
         occurred_at as happened_at,
         entity_id as order_id,
         'bad_rating' as reason
-    from {{ ref('int_activities') }}
+    from {{ ref('int_segment_activities') }}
     where
         activity = 'feedback_given'
         and value <= {{ var('bad_rating_max') }}

@@ -13,7 +13,7 @@ stages as (
 
 activities as (
     select customer_id, activity, occurred_at
-    from {{ ref('int_activities') }}
+    from {{ ref('int_segment_activities') }}
     where activity in ('quote_viewed', 'checkout_started') and {{ only_members('customer_id') }}
 ),
 

@@ -7,17 +7,14 @@ customers as (
 ),
 
 app_use as (
-    select
-        customer_id,
-        max(occurred_at) as last_used_at
-    from {{ ref('int_activities') }}
-    where platform in ('ANDROID', 'IOS') and activity <> 'app_uninstalled' and {{ only_members('customer_id') }}
-    group by customer_id
+    select customer_id, last_app_use_at
+    from {{ ref('int_customers') }}
+    where {{ only_members('customer_id') }}
 ),
 
 uninstalls as (
     select customer_id, occurred_at, platform
-    from {{ ref('int_activities') }}
+    from {{ ref('int_segment_activities') }}
     where activity = 'app_uninstalled' and {{ only_members('customer_id') }}
 )
 
@@ -26,10 +23,10 @@ select
     customers.customer_id,
     min(uninstalls.occurred_at) as entered_at,
     cast(to_json(struct_pack(
-        platform := max_by(uninstalls.platform, uninstalls.occurred_at), last_used_at := max(app_use.last_used_at)
+        platform := max_by(uninstalls.platform, uninstalls.occurred_at), last_used_at := max(app_use.last_app_use_at)
     )) as varchar) as context
 from uninstalls
 inner join customers on uninstalls.customer_id = customers.customer_id
 left join app_use on uninstalls.customer_id = app_use.customer_id
-where coalesce(uninstalls.occurred_at >= app_use.last_used_at, true)
+where coalesce(uninstalls.occurred_at >= app_use.last_app_use_at, true)
 group by customers.customer_id

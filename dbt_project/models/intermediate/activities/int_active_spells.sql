@@ -6,8 +6,8 @@ activities as (
     select
         customer_id,
         occurred_at as happened_at
-    from {{ ref('int_activities') }}
-    where is_activity and {{ only_touched('customer_id') }}
+    from {{ part_of('int_activities') }}
+    where is_activity
 ),
 
 changes as (

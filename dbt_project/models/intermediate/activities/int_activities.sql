@@ -1,6 +1,8 @@
 {# The one stream, without our own messages (int_message_activities has those: they exist only after a send).
    A fact that GA4 and the admin panel both tell is one row, the admin panel's. #}
-{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
+{{ config(
+    materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers', keeps_part=true
+) }}
 with
 
 panel as (

@@ -11,9 +11,8 @@ acts as (
         activities.brand,
         weights.weight,
         max(activities.occurred_at) over (partition by activities.customer_id) as scored_at
-    from {{ ref('int_activities') }} as activities
+    from {{ part_of('int_activities') }} as activities
     inner join {{ ref('affinity_weights') }} as weights on activities.activity = weights.activity
-    where {{ only_touched('activities.customer_id') }}
 ),
 
 weighted as (

@@ -8,11 +8,8 @@ devices as (
         occurred_at as happened_at,
         category,
         brand
-    from {{ ref('int_activities') }}
-    where
-        activity in ('quote_viewed', 'order_completed')
-        and category is not null
-        and {{ only_touched('customer_id') }}
+    from {{ part_of('int_activities') }}
+    where activity in ('quote_viewed', 'order_completed') and category is not null
 ),
 
 runs as (

@@ -16,9 +16,9 @@ looks as (
         activities.category,
         activities.occurred_at,
         activities.value
-    from {{ ref('int_activities') }} as activities
+    from {{ part_of('int_activities') }} as activities
     inner join {{ ref('affinity_weights') }} as weights on activities.activity = weights.activity
-    where weights.is_look and activities.value > 0 and {{ only_touched('activities.customer_id') }}
+    where weights.is_look and activities.value > 0
 )
 
 select

@@ -9,9 +9,9 @@ told as (
         activity,
         occurred_at as happened_at,
         city as place
-    from {{ ref('int_activities') }}
+    from {{ part_of('int_activities') }}
     -- GA4 guesses a city from the network address: that is where a provider has its exchange
-    where activity in ('signed_up', 'quote_viewed') and source = 'admin' and city <> '' and {{ only_touched('customer_id') }}
+    where activity in ('signed_up', 'quote_viewed') and source = 'admin' and city <> ''
 ),
 
 believed as (

@@ -68,9 +68,10 @@ activities as (
     select
         customer_id,
         min(occurred_at) as first_activity_at,
-        max(occurred_at) filter (where is_activity) as last_activity_at
-    from {{ ref('int_activities') }}
-    where {{ only_touched('customer_id') }}
+        max(occurred_at) filter (where is_activity) as last_activity_at,
+        max(occurred_at) filter (where activity = 'checkout_started') as last_checkout_at,
+        max(occurred_at) filter (where platform in ('ANDROID', 'IOS') and activity <> 'app_uninstalled') as last_app_use_at
+    from {{ part_of('int_activities') }}
     group by customer_id
 ),
 
@@ -97,6 +98,8 @@ select
     or coalesce(addresses.has_test_phone, false)
     or coalesce(addresses.has_test_email, false) as is_test,
     activities.last_activity_at,
+    activities.last_checkout_at,
+    activities.last_app_use_at,
     -- hardly one person: nothing promotional until somebody looked
     seen.accounts > {{ var('max_accounts_per_customer') }}
     or seen.identifiers > {{ var('max_identifiers_per_customer') }} as is_oversized

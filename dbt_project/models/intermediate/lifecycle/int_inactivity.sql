@@ -7,8 +7,8 @@ activities as (
         customer_id,
         occurred_at,
         lead(occurred_at) over (partition by customer_id order by occurred_at) as next_activity_at
-    from {{ ref('int_activities') }}
-    where is_activity and {{ only_touched('customer_id') }}
+    from {{ part_of('int_activities') }}
+    where is_activity
 ),
 
 gaps as (

@@ -4,7 +4,7 @@
 with
 
 activities as (
-    select * from {{ ref('int_activities') }} where {{ only_touched('customer_id') }}
+    select * from {{ part_of('int_activities') }}
 ),
 
 inactivity as (

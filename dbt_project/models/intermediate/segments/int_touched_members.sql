@@ -31,7 +31,7 @@
         'ages': {'replied_at': [['hour', var('lead_hot_window_hours')]]},
     },
     'activities': {
-        'from': ref('int_activities'),
+        'from': ref('int_segment_activities'),
         'where': "activity in ('checkout_started', 'feedback_given')",
         'ages': {'occurred_at': [['day', var('considering_window_days')], ['day', var('bad_experience_window_days')]]},
     },
