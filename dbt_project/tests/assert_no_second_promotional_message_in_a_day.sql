@@ -17,6 +17,8 @@ earlier_today as (
     where
         purpose = 'promotional'
         and sent_at <= {{ as_of() }}
+        -- a day is at most so long in any zone: to ask the zone of every message there ever was would take seconds
+        and sent_at > {{ dbt.dateadd('day', -2, as_of()) }}
         and cast({{ local_from_utc('sent_at') }} as date) = cast({{ local_from_utc(as_of()) }} as date)
 ),
 

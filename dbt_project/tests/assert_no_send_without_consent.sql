@@ -11,12 +11,18 @@ leaving as (
     from {{ ref('int_planned_messages') }}
 ),
 
+said as (
+    select *
+    from {{ ref('int_consent_statements') }}
+    where customer_id in (select leaving.customer_id from leaving)
+),
+
 last_statements as (
     select
         leaving.intent_key,
         max(statements.stated_at) as last_stated_at
     from leaving
-    inner join {{ ref('int_consent_statements') }} as statements
+    inner join said as statements
         on leaving.customer_id = statements.customer_id
         and leaving.channel = statements.channel
         and statements.purpose = case leaving.purpose when 'promotional' then 'promotional' else 'service' end
@@ -30,7 +36,7 @@ consent as (
         bool_or(statements.status = 'opt_out') as is_opted_out
     from leaving
     inner join last_statements on leaving.intent_key = last_statements.intent_key
-    inner join {{ ref('int_consent_statements') }} as statements
+    inner join said as statements
         on leaving.customer_id = statements.customer_id
         and leaving.channel = statements.channel
         and statements.purpose = case leaving.purpose when 'promotional' then 'promotional' else 'service' end

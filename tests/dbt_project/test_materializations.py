@@ -161,7 +161,9 @@ def test_an_incremental_model_replaces_a_part_or_nothing(project: Path, language
     repeated = "select 1 as n, 1 as m, 9 as o union all select 1, 1, 9"
     assert _build(project, paired=paired(repeated))["paired"] == "error"
     assert _table(project, "paired") == [(1, 1, 1), (1, 1, 2), (1, 2, 3)]
-    assert _build(project, paired=paired("select 1 as n, 1 as m, 9 as o"))["paired"] == "success"
+    ends = "" if language == "python" else " -- a comment"
+    third = f"select 1 as n, 1 as m, 9 as o{ends}"
+    assert _build(project, paired=paired(third))["paired"] == "success"
     assert _table(project, "paired") == [(1, 1, 9), (1, 2, 3)]
     assert _table(project, "paired__touched") == [(1,)]
     assert _names(project) == {"part", "paired", "paired__touched"}

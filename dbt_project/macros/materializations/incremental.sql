@@ -20,10 +20,10 @@
         ({{ by }}) in (select {{ by }} from {{ aside }})
         {%- endif %}
     {%- endset -%}
-    {#- what a model brings beyond its part would stand twice -#}
+    {#- what a model brings beyond its part would stand twice; a model may end in a comment -#}
     {%- set query = compiled_code -%}
     {%- if config.get('replaced_from') and not is_whole -%}
-        {%- set query = 'select * from (' ~ compiled_code ~ ') as brought where ' ~ part -%}
+        {%- set query = 'select * from (' ~ compiled_code ~ '\n) as brought where ' ~ part -%}
     {%- endif -%}
     {%- set put -%}
         {{ prove_key(aside, config.get('unique_key')) }}

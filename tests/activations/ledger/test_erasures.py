@@ -10,7 +10,7 @@ import pytest
 
 from activations.erasure import Kind, Person
 from activations.errors import ConfigurationError
-from activations.ledger import ErasureStep, Ledger
+from activations.ledger import ErasureStep, Ledger, database
 from activations.outcomes import OutcomeClass
 from activations.rows import (
     AudienceMember,
@@ -252,7 +252,10 @@ def test_nothing_of_the_person_is_left_in_the_bytes_of_the_files(tmp_path: Path)
     ledger.close()
 
 
-def test_a_reader_in_the_way_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_a_reader_in_the_way_is_said_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 300)
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", erasure_key=KEY)
     _live(ledger)
     with ledger.engine.connect() as reader:

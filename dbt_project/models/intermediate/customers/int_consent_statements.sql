@@ -13,7 +13,7 @@ customer_map as (
 known as (
     select customer_id, min(given_at) as address_at
     from {{ ref('int_addresses') }}
-    where address_kind in ('phone', 'email')
+    where address_kind in ('phone', 'email') and {{ only_replaced('customer_id', 'int_touched_consents') }}
     group by customer_id
 ),
 

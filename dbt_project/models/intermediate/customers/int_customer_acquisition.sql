@@ -5,16 +5,12 @@ with
 visits as (
     select
         customer_id,
-        started_at,
-        session_key,
-        utm_source,
-        utm_medium,
-        utm_campaign,
-        channel_group,
-        row_number() over (partition by customer_id order by started_at, session_key) as nth,
-        row_number() over (
-            partition by customer_id order by channel_group = 'Direct', started_at desc, session_key desc
-        ) as nth_back
+        -- one visit says all of it: its source, medium and campaign belong together
+        struct_pack(
+            at := started_at, source := utm_source, medium := utm_medium, campaign := utm_campaign, channel_group := channel_group
+        ) as touch,
+        struct_pack(at := started_at, session_key := session_key) as moment,
+        struct_pack(is_brought := channel_group <> 'Direct', at := started_at, session_key := session_key) as moment_brought
     from {{ ref('int_ga4_sessions') }}
     where customer_id is not null and {{ only_touched('customer_id') }}
 ),
@@ -22,32 +18,27 @@ visits as (
 touches as (
     select
         customer_id,
-        max(case when nth = 1 then started_at end) as first_touch_at,
-        max(case when nth = 1 then utm_source end) as first_source,
-        max(case when nth = 1 then utm_medium end) as first_medium,
-        max(case when nth = 1 then utm_campaign end) as first_campaign,
-        max(case when nth = 1 then channel_group end) as first_channel_group,
-        max(case when nth_back = 1 then started_at end) as last_touch_at,
-        max(case when nth_back = 1 then utm_source end) as last_source,
-        max(case when nth_back = 1 then utm_medium end) as last_medium,
-        max(case when nth_back = 1 then utm_campaign end) as last_campaign,
-        max(case when nth_back = 1 then channel_group end) as last_channel_group
+        min_by(touch, moment) as first_touch,
+        max_by(touch, moment_brought) as last_touch
     from visits
     group by customer_id
 )
 
+-- fields of a struct, not columns of a table
+-- noqa: disable=RF01
 select
     touches.customer_id,
-    touches.first_touch_at,
-    touches.first_source,
-    touches.first_medium,
-    touches.first_campaign,
-    touches.first_channel_group,
+    touches.first_touch.at as first_touch_at,
+    touches.first_touch.source as first_source,
+    touches.first_touch.medium as first_medium,
+    touches.first_touch.campaign as first_campaign,
+    touches.first_touch.channel_group as first_channel_group,
     groups.acquisition,
-    touches.last_touch_at,
-    touches.last_source,
-    touches.last_medium,
-    touches.last_campaign,
-    touches.last_channel_group
+    touches.last_touch.at as last_touch_at,
+    touches.last_touch.source as last_source,
+    touches.last_touch.medium as last_medium,
+    touches.last_touch.campaign as last_campaign,
+    touches.last_touch.channel_group as last_channel_group
 from touches
-left join {{ ref('acquisition_groups') }} as groups on touches.first_channel_group = groups.channel_group
+left join {{ ref('acquisition_groups') }} as groups on touches.first_touch.channel_group = groups.channel_group
+-- noqa: enable=RF01

@@ -7,7 +7,8 @@ shared as (
     select address
     from {{ ref('int_addresses') }}
     group by address
-    having count(distinct customer_id) > 1
+    -- a count of distinct ones would keep every address's people in memory
+    having min(customer_id) <> max(customer_id)
 )
 
 select

@@ -11,31 +11,29 @@
 {% set of_touched_device = only_replaced("'ga_pseudo', ga_client_id", 'int_touched_evidence') %}
 with
 
+-- the touched ones first: else everybody's numbers are joined and most of them left out afterwards
 users as (
     select
         users.*,
         phones.phone_e164
-    from {{ ref('stg_admin__users') }} as users
+    from (select * from {{ ref('stg_admin__users') }} where {{ of_touched_account }}) as users
     left join {{ ref('int_phones') }} as phones on users.phone_raw = phones.phone_raw
-    where {{ of_touched_account }}
 ),
 
 orders as (
     select
         orders.*,
         phones.phone_e164
-    from {{ ref('stg_admin__orders') }} as orders
+    from (select * from {{ ref('stg_admin__orders') }} where {{ of_touched_account }}) as orders
     left join {{ ref('int_phones') }} as phones on orders.contact_phone_raw = phones.phone_raw
-    where {{ of_touched_account }}
 ),
 
 contacts as (
     select
         contacts.*,
         phones.phone_e164
-    from {{ ref('stg_crm__contacts') }} as contacts
+    from (select * from {{ ref('stg_crm__contacts') }} where {{ of_touched_contact }}) as contacts
     left join {{ ref('int_phones') }} as phones on contacts.phone_raw = phones.phone_raw
-    where {{ of_touched_contact }}
 ),
 
 accounts as (
