@@ -20,11 +20,11 @@
     {{ raw_moment }} >= (select cast(cast(as_of as date) - 1 as varchar) from {{ last_build() }} as last_build)
 {%- endmacro %}
 
-{# Whether time alone moved something since the last complete build: `moment` passed, or came to be as old as one of the `ages`,
-   which are pairs of a unit and a number, [['day', 30], ['hour', 48]]. What fell on the last build's own moment is told again:
+{# Whether time alone moved something since the last complete build: one of the `moments`, a column or several, passed, or came to be as
+   old as one of the `ages`, which are pairs of a unit and a number, [['day', 30], ['hour', 48]]. What fell on the last build's own moment is told again:
    whether that was in or out is for each rule to say. The last build's moment is written into the query: joined to it, sixty
    million rows were compared one by one. `days_earlier` looks so much further back. #}
-{% macro came_of_age(moment, ages=[['day', 0]], days_earlier=0) -%}
+{% macro came_of_age(moments, ages=[['day', 0]], days_earlier=0) -%}
     {%- set last = [] -%}
     {#- whoever compiles by hand may have built nothing yet -#}
     {%- if execute and adapter.get_relation(target.database, 'state', 'last_build') -%}
@@ -35,12 +35,15 @@
     {%- else -%}
     {%- set last_as_of = dbt.dateadd('day', -days_earlier, "cast('" ~ last[0] ~ "' as timestamp)") -%}
     (
+        {%- for moment in ([moments] if moments is string else moments) %}
+        {%- set is_last = loop.last %}
         {%- for unit, number in ages %}
         (
             {{ moment }} >= {{ dbt.dateadd(unit, -number, last_as_of) }}
             and {{ moment }} <= {{ dbt.dateadd(unit, -number, as_of()) }}
         )
-        {%- if not loop.last %} or{% endif %}
+        {%- if not (loop.last and is_last) %} or{% endif %}
+        {%- endfor %}
         {%- endfor %}
     )
     {%- endif -%}

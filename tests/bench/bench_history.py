@@ -76,7 +76,8 @@ def lengthen(home: Path, per_customer: int, first_copy: int) -> int:
 
 def main(people: int, home: Path) -> None:
     """Print what each step took."""
-    begin(people, home)
+    if not (home / "warehouse.duckdb").exists():
+        begin(people, home)
     copies = 0
     for hour, per_customer in enumerate((ACTIVITIES, 2 * ACTIVITIES), start=1):
         with timed(f"{per_customer} activities a customer"):

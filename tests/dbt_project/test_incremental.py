@@ -6,7 +6,6 @@ Every table of the warehouse is compared, so a model that turns incremental is c
 from __future__ import annotations
 
 import random
-import re
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -36,8 +35,27 @@ BUILT = (
     "journeys",
     "decisions",
 )
-# How a run came about is what these tell; everything else is a function of the facts and the moment.
-TELLS_OF_THE_RUN = r"\.(int_touched_\w+|stg_crm__changed_\w+)$"
+# How they came about is what they tell; everything else is a function of the facts and the moment.
+TELLS_OF_THE_RUN = {
+    "intermediate.int_touched_visitors",
+    "intermediate.int_touched_devices",
+    "intermediate.int_touched_deals",
+    "intermediate.int_touched_owners",
+    "intermediate.int_touched_customers",
+    "intermediate.int_touched_consents",
+    "intermediate.int_touched_habits",
+    "intermediate.int_touched_members",
+    "intermediate.int_touched_segments",
+    "intermediate.int_touched_messages",
+    "intermediate.int_touched_entries",
+    "intermediate.int_touched_readers",
+    "staging.stg_crm__changed_entries",
+    "staging.stg_crm__changed_messages",
+    "intermediate.int_touched_evidence",
+    "intermediate.int_touched_identifiers",
+    "intermediate.int_touched_mappings",
+    "intermediate.int_touched_phones",
+}
 
 # With a handful of rows, whatever the size of the company.
 COMPARES_EVERY_PAIR = {
@@ -510,7 +528,7 @@ def differences(first: Path, second: Path) -> dict[str, tuple[int, int]]:
         tables = connection.execute(
             "select schema_name || '.' || table_name from duckdb_tables()"
             " where database_name = 'one' and list_contains(?, schema_name)"
-            " and not regexp_matches(table_name, '__(touched|part)$') order by 1",
+            " and not ends_with(table_name, '__touched') order by 1",
             [list(BUILT)],
         ).fetchall()
         assert len(tables) > 120
@@ -521,7 +539,7 @@ def differences(first: Path, second: Path) -> dict[str, tuple[int, int]]:
                 ).fetchone()[0]  # type: ignore[index]
                 for left, right in (("one", "two"), ("two", "one"))
             )
-            if any(only) and not re.search(TELLS_OF_THE_RUN, table):
+            if any(only) and table not in TELLS_OF_THE_RUN:
                 found[table] = only
     return found
 

@@ -54,7 +54,7 @@ steps as (
 moved as (
     select customer_id
     from entries
-    where {{ came_of_age('eligible_from') }} or {{ came_of_age('eligible_to') }} or {{ came_of_age('exit_at') }}
+    where {{ came_of_age(['eligible_from', 'eligible_to', 'exit_at']) }}
     union
     select entries.customer_id
     from entries

@@ -1,5 +1,8 @@
 {# Whose messages, and what follows from them, an hourly run does again: whose messages, receipts, visits, consent or identifiers differ
    from what the last complete build saw, and for whom time alone moved one into or out of a window. Too many is harmless. #}
+{% set told_at = [
+    'messages.delivered_at', 'messages.read_at', 'messages.opened_at', 'messages.clicked_at', 'messages.replied_at',
+] %}
 with
 
 remapped as (
@@ -63,23 +66,14 @@ where {{ came_of_age('consents.since', [['day', var('volume_window_days')]]) }}
 union
 select messages.customer_id
 from {{ held_relation('int_messages_before') }} as messages
-where
-    {%- for moment in ['delivered_at', 'read_at', 'opened_at', 'clicked_at', 'replied_at'] %}
-    {{ came_of_age('messages.' ~ moment, [['day', 0], ['day', var('listening_window_days')], ['day', var('volume_window_days')]]) }}
-    {%- if not loop.last %} or{% endif %}
-    {%- endfor %}
+where {{ came_of_age(told_at, [['day', 0], ['day', var('listening_window_days')], ['day', var('volume_window_days')]]) }}
 union
 -- best hours are judged by the day: when one began since the last build, what came since the day before counts now
 select messages.customer_id
 from {{ held_relation('int_messages_before') }} as messages
 where
     exists (select 1 from {{ last_build() }} as last_build where as_of < {{ day_start() }})
-    and (
-        {%- for moment in ['delivered_at', 'read_at', 'opened_at', 'clicked_at', 'replied_at'] %}
-        {{ came_of_age('messages.' ~ moment, [['day', 0], ['day', var('best_hour_window_days')]], days_earlier=2) }}
-        {%- if not loop.last %} or{% endif %}
-        {%- endfor %}
-    )
+    and {{ came_of_age(told_at, [['day', 0], ['day', var('best_hour_window_days')]], days_earlier=2) }}
 union
 select sessions.customer_id
 from {{ ref('int_ga4_sessions') }} as sessions

@@ -23,7 +23,7 @@ orders as (
     union
     select order_id
     from {{ ref('stg_admin__orders') }}
-    where {{ came_of_age('updated_at') }} or {{ came_of_age('completed_at') }}
+    where {{ came_of_age(['updated_at', 'completed_at']) }}
 ),
 
 quotes as (

@@ -74,7 +74,7 @@ addresses as (
     union
     select suppressions.address
     from {{ ref('stg_ledger__suppressions') }} as suppressions
-    where {{ came_of_age('suppressions.since') }} or {{ came_of_age('suppressions.until') }}
+    where {{ came_of_age(['suppressions.since', 'suppressions.until']) }}
 ),
 
 customers as (
