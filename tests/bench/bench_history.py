@@ -3,7 +3,8 @@
 A demo world, pulled and built once: 120,000 people are 100,000 customers, 1,200,000 a million. Then its visits are
 repeated into the past until there are sixty activities a customer, and an hour passes; then until there are twice as
 many, and another hour passes. Repeated is what an hourly run reads of the past: the visits' slimmest events, the
-visits and the activities. The raw rows are not: an hourly run reads the changed days of them alone.
+visits and the activities, and they are put in the order in which a build of everything leaves them. The raw rows are
+not: an hourly run reads the changed days of them alone.
 
 Each build is a process of its own, so that its peak memory is its own. Asserts nothing. Give FOLDER to keep the world.
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from orchestration.lib.warehouse import open_warehouse
 from tests.bench.bench_contracts import timed
-from tests.bench.bench_hourly import begin, pass_hour, run
+from tests.bench.bench_hourly import START, begin, pass_hour, run
 
 ACTIVITIES = 60
 """A customer, on average."""
@@ -24,7 +25,7 @@ DAYS_APART = 45
 EVENTS = ("session_start", "view_item", "search", "begin_checkout")
 ACTIVITIES_OF_VISITS = ("session_started", "product_viewed", "searched", "checkout_started")
 MARK = "~"
-# What differs in a copy, and which rows are copied.
+# What differs in a copy, which rows are copied, and the order in which a build leaves them (`cluster_by`).
 COPIES = {
     "staging.stg_ga4__events": (
         {
@@ -34,6 +35,7 @@ COPIES = {
             "event_date": "cast(event_date - $before as date)",
         },
         f"event_name in {EVENTS} and session_key not like '%{MARK}%'",
+        f"event_date >= date '{START:%Y-%m-%d}' - 3, hash(user_pseudo_id)",
     ),
     "intermediate.int_ga4_sessions": (
         {
@@ -42,6 +44,7 @@ COPIES = {
             "last_event_at": "last_event_at - $before",
         },
         f"session_key not like '%{MARK}%'",
+        "hash(user_pseudo_id)",
     ),
     "intermediate.int_activities": (
         {
@@ -50,6 +53,7 @@ COPIES = {
             "occurred_at": "occurred_at - $before",
         },
         f"source = 'ga4' and activity in {ACTIVITIES_OF_VISITS} and entity_id not like '%{MARK}%'",
+        "hash(customer_id)",
     ),
 }
 
@@ -57,7 +61,7 @@ COPIES = {
 def lengthen(home: Path, per_customer: int, first_copy: int) -> int:
     """Repeat visits into the past until customers have so many activities; returns the number of the last copy."""
     with open_warehouse(home / "warehouse.duckdb") as connection:
-        _, where = COPIES["intermediate.int_activities"]
+        _, where, _ = COPIES["intermediate.int_activities"]
         customers, held, in_a_copy = connection.execute(
             "select (select count(*) from intermediate.int_customers), count(*),"
             f" count(*) filter (where {where}) from intermediate.int_activities"
@@ -65,12 +69,19 @@ def lengthen(home: Path, per_customer: int, first_copy: int) -> int:
         last_copy = first_copy + max(0, round((customers * per_customer - held) / in_a_copy)) - 1
         for copy in range(first_copy, last_copy + 1):
             mark, before = f"'{MARK}{copy}'", f"interval {copy * DAYS_APART} day"
-            for table, (columns, where) in COPIES.items():
+            for table, (columns, where, _) in COPIES.items():
                 copied = ", ".join(f"{value} as {name}" for name, value in columns.items())
                 copied = copied.replace("$mark", mark).replace("$before", before)
                 connection.execute(
                     f"insert into {table} select * replace ({copied}) from {table} where {where}"
                 )
+        for table, (_, _, order) in COPIES.items():
+            schema, name = table.split(".")
+            connection.execute(
+                f"create table {schema}.in_order as select * from {table} order by {order}"
+            )
+            connection.execute(f"drop table {table}")
+            connection.execute(f"alter table {schema}.in_order rename to {name}")
     return last_copy
 
 

@@ -39,6 +39,7 @@ BUILT = (
 TELLS_OF_THE_RUN = {
     "intermediate.int_touched_visitors",
     "intermediate.int_touched_devices",
+    "intermediate.int_touched_visits",
     "intermediate.int_touched_deals",
     "intermediate.int_touched_owners",
     "intermediate.int_touched_customers",
@@ -49,6 +50,7 @@ TELLS_OF_THE_RUN = {
     "intermediate.int_touched_messages",
     "intermediate.int_touched_entries",
     "intermediate.int_touched_readers",
+    "intermediate.int_touched_reader_visits",
     "staging.stg_crm__changed_entries",
     "staging.stg_crm__changed_messages",
     "intermediate.int_touched_evidence",

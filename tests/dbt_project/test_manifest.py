@@ -46,6 +46,7 @@ KEYS = {
         "contract",
         "meta",
         "severity",
+        "sieves",
         "where",
         "freshness",
         "tags",

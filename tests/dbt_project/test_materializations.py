@@ -194,3 +194,36 @@ def test_what_a_run_brought_is_there_for_models_of_the_same_part(project: Path) 
     assert _build(project, reader=elsewhere)["reader"] == "error"
     assert _build(project, kept=again.replace("True", "False"))["reader"] == "error"
     assert _table(project, "reader") == [(1, 8), (2, 7)]
+
+
+@pytest.mark.parametrize("listed", [0, 1, 500, 50_000])
+def test_a_sieve_lets_all_listed_values_through_and_few_others(project: Path, listed: int) -> None:
+    config = "{{ config(materialized='table', unique_key='n', sieves=['n', 'm']) }}"
+    values = f"{config} select i::varchar as n, i * 3 as m from range({listed}) as listed(i)"
+    assert _build(project, listed=values) == {"listed": "success"}
+    with duckdb.connect(str(project / "small.duckdb"), read_only=True) as connection:
+        for column in ("n", "m"):
+            sieve = f"listed__may_hold_{column}"
+            lost = connection.execute(
+                f"select * from listed where not {sieve}({column})"
+            ).fetchall()
+            let_through = connection.execute(
+                f"select * from range(20000) as others(i) where {sieve}('other' || i)"
+            ).fetchall()
+            assert lost == []
+            assert len(let_through) <= 20_000 * 1.2 * listed / 131_072 + 20
+            plan = connection.execute(
+                f"explain select * from listed where n is not null and {sieve}({column})"
+            ).fetchall()[0][1]
+            # at the scan, before the other columns are read
+            assert listed == 0 or "FILTER" not in plan
+
+
+def test_rows_lie_in_the_order_asked_for(project: Path) -> None:
+    config = "materialized='incremental', unique_key='n', cluster_by=['n % 2', 'hash(n)']"
+    wide = f"{{{{ config({config}) }}}} select i as n from range(1000) as numbers(i)"
+    assert _build(project, wide=wide) == {"wide": "success"}
+    with duckdb.connect(str(project / "small.duckdb"), read_only=True) as connection:
+        lie = connection.execute("select n from wide").fetchall()
+        asked = connection.execute("select n from wide order by n % 2, hash(n)").fetchall()
+    assert lie == asked

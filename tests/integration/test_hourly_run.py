@@ -119,6 +119,7 @@ def test_a_second_run_sends_nothing_and_changes_no_table(home: Home) -> None:
         "intermediate.int_touched_habits",
         "intermediate.int_touched_members",
         "intermediate.int_touched_readers",
+        "intermediate.int_touched_reader_visits",
         "intermediate.int_touched_segments",
     }
     changed = {table for table in before | after if before.get(table) != after.get(table)}

@@ -2,7 +2,8 @@
    or models, `replaced_from`, or, without them, the rows whose key the run brings again. The model says only_replaced(columns) where it
    reads, so that it brings the rows of that part and no others. A staging model replaces units of its raw table,
    `replaced_units`, and says only_changed(). With `keeps_part` what a run brought stands beside the table until the next one, for models
-   that rebuild the same part: they say part_of(model) and need not look for it in all of the table.
+   that rebuild the same part: they say part_of(model) and need not look for it in all of the table. With `cluster_by`, expressions, the rows
+   of a build lie in their order.
 
    Whether a run may go on from the last one is not decided here (orchestration/lib/builds.py): a full refresh rebuilds all. #}
 {% materialization incremental, adapter='duckdb', supported_languages=['sql', 'python'] %}
@@ -15,7 +16,7 @@
         {%- if config.get('replaced_units') %}
         {{ by }} in ({{ replaced_units() }})
         {%- elif config.get('replaced_by') %}
-        ({{ by }}) in ({{ replaced_values(config.require('replaced_from'), by) }})
+        {{ is_listed(by, config.require('replaced_from'), by) }}
         {%- else %}
         ({{ by }}) in (select {{ by }} from {{ aside }})
         {%- endif %}
@@ -23,7 +24,10 @@
     {#- what a model brings beyond its part would stand twice; a model may end in a comment -#}
     {%- set query = compiled_code -%}
     {%- if config.get('replaced_from') and not is_whole -%}
-        {%- set query = 'select * from (' ~ compiled_code ~ '\n) as brought where ' ~ part -%}
+        {%- set query = 'select * from (' ~ query ~ '\n) as brought where ' ~ part -%}
+    {%- endif -%}
+    {%- if config.get('cluster_by') -%}
+        {%- set query = 'select * from (' ~ query ~ '\n) as scattered order by ' ~ render(listed(config.get('cluster_by'))) -%}
     {%- endif -%}
     {%- set put -%}
         {{ prove_key(aside, config.get('unique_key')) }}

@@ -34,6 +34,7 @@
             {{ swap }}
         {% endcall %}
     {% endif %}
+    {{ keep_sieves(target) }}
 
     {{ run_hooks(post_hooks) }}
     {{ adapter.commit() }}

@@ -50,15 +50,41 @@
 {# In an incremental model, a condition that keeps the part this run rebuilds; in a full one, true. `columns` is what the
    relation at hand calls the columns `by`, those of `replaced_by` unless told, `replaced_from` the model, or models, that list
    their values. A model that is kept in a full build looks at everything then. #}
-{% macro only_replaced(columns, replaced_from, by=none) -%}
+{% macro only_replaced(columns, replaced_from, by=none, sift=true) -%}
     {#- for the lineage; a unit test is never incremental, has no `this` and need not give the model -#}
     {%- if not execute %}{% do replaced_values(replaced_from, columns) %}{% endif -%}
     {%- if this is not none and is_incremental() and not flags.FULL_REFRESH -%}
-        ({{ columns }}) in ({{ replaced_values(replaced_from, by or listed(config.get('replaced_by'))) }})
+        {{ is_listed(columns, replaced_from, by or listed(config.get('replaced_by')), sift) }}
     {%- else -%}
         true
     {%- endif %}
 {%- endmacro %}
+
+{# The condition itself. Where the lists have sieves for the column, these go first (sieves.sql). #}
+{% macro is_listed(columns, replaced_from, by, sift=true) -%}
+    {%- set sieves = [] -%}
+    {%- for model_name in as_list(replaced_from) if by in as_list(config_of(model_name).get('sieves', [])) -%}
+        {%- do sieves.append(sieve_of(ref(model_name), by) ~ '(' ~ columns ~ ')') -%}
+    {%- endfor -%}
+    (
+        {%- if sift and sieves | length == as_list(replaced_from) | length %}({{ sieves | join(' or ') }}) and {% endif -%}
+        ({{ columns }}) in ({{ replaced_values(replaced_from, by) }})
+    )
+{%- endmacro %}
+
+{# In an incremental model, whether a date is not before the first that a list holds, or so many days earlier; in a full one, true. The date
+   is written into the query: recent rows lie apart, and a constant leaves out the others without reading them. #}
+{% macro only_since(column, list_name, by, days_earlier=0) -%}
+    {%- set first = [none] -%}
+    {%- if this is not none and is_incremental() and not flags.FULL_REFRESH -%}
+        {%- set first = run_query('select min(' ~ by ~ ') - ' ~ days_earlier ~ ' from ' ~ ref(list_name)).columns[0].values() -%}
+    {%- endif -%}
+    {{ column ~ " >= cast('" ~ first[0] ~ "' as date)" if first[0] is not none else 'true' }}
+{%- endmacro %}
+
+{% macro as_list(names) -%}{{ return([names] if names is string else names) }}{%- endmacro %}
+
+{% macro config_of(model_name) -%}{{ return(graph.nodes['model.' ~ project_name ~ '.' ~ model_name].config) }}{%- endmacro %}
 
 {# Statements for the incremental materialization: what it brought stays for those who say part_of(), or goes. #}
 {% macro keep_part(aside) %}
@@ -76,7 +102,7 @@
     {%- set relation = ref(model_name) -%}
     {%- if not execute %}{% do replaced_values(replaced_from, '*') %}{% endif -%}
     {%- if this is not none and is_incremental() and not flags.FULL_REFRESH -%}
-        {%- set kept = (graph.nodes.values() | selectattr('name', 'equalto', model_name) | first).config -%}
+        {%- set kept = config_of(model_name) -%}
         {%- if not kept.get('keeps_part') or not kept.get('replaced_from') == config.require('replaced_from') == replaced_from -%}
             {%- do exceptions.raise_compiler_error(
                 model_name ~ ' keeps no part, or another than ' ~ this.identifier ~ ' replaces. Next step: read it with only_replaced()'
@@ -90,14 +116,17 @@
 
 {# A query of what the models of `replaced_from` list. #}
 {% macro replaced_values(replaced_from, by) -%}
-    {%- for model_name in ([replaced_from] if replaced_from is string else replaced_from) -%}
+    {%- for model_name in as_list(replaced_from) -%}
     select {{ by }} from {{ ref(model_name) }}{{ ' union all ' if not loop.last }}
     {%- endfor %}
 {%- endmacro %}
 
-{% macro only_touched(column) -%}{{ only_replaced(column, 'int_touched_customers') }}{%- endmacro %}
+{% macro only_touched(column, sift=true) -%}{{ only_replaced(column, 'int_touched_customers', sift=sift) }}{%- endmacro %}
 
-{# The same for what is judged by the clock too, profiles and segments. A model that says it is incremental by that alone: a segment
+{# For rows that lie by device: whether they are of one these customers may have been on. With it only_touched() need not sift. #}
+{% macro only_visits(column) -%}{{ only_replaced(column, 'int_touched_visits', 'user_pseudo_id') }}{%- endmacro %}
+
+{# As only_touched, for what is judged by the clock too, profiles and segments. A model that says it is incremental by that alone: a segment
    that does not is built whole, and what it changed is noted (int_touched_segments). #}
 {% macro only_members(column) -%}
     {%- do config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_members', tracks=[]) -%}

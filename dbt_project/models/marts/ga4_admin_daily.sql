@@ -2,13 +2,7 @@
 with
 
 told as (
-    select
-        event_date,
-        order_id,
-        sum(copies) as events
-    from {{ ref('stg_ga4__events') }}
-    where event_name = 'order_placed' and order_id is not null
-    group by event_date, order_id
+    select * from {{ ref('int_ga4_orders') }}
 ),
 
 placed as (

@@ -4,7 +4,8 @@
 {{ config(
     materialized='incremental',
     unique_key=['segment_key', 'customer_id', 'entered_at'],
-    full_refresh=false
+    full_refresh=false,
+    cluster_by='hash(customer_id)'
 ) }}
 
 {% set only_differing = only_replaced('customer_id', 'int_touched_segments', by='customer_id') %}

@@ -1,7 +1,8 @@
 {# The one stream, without our own messages (int_message_activities has those: they exist only after a send).
    A fact that GA4 and the admin panel both tell is one row, the admin panel's. #}
 {{ config(
-    materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers', keeps_part=true
+    materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers', keeps_part=true,
+    cluster_by='hash(customer_id)'
 ) }}
 with
 
@@ -11,7 +12,10 @@ panel as (
 
 sessions as (
     select * from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null and {{ only_touched('customer_id') }}
+    where
+        customer_id is not null
+        and {{ only_touched('customer_id', sift=false) }}
+        and {{ only_visits('user_pseudo_id') }}
 ),
 
 ga4_events as (
@@ -19,8 +23,9 @@ ga4_events as (
         events.*,
         sessions.customer_id
     from {{ ref('stg_ga4__events') }} as events
-    inner join sessions on events.session_key = sessions.session_key
-    where not events.is_bot
+    -- not the bare column: what a join knows of it would be tried on every event there is, before the device
+    inner join sessions on coalesce(events.session_key, '') = sessions.session_key
+    where not events.is_bot and {{ only_visits('events.user_pseudo_id') }}
 ),
 
 uninstalls as (
@@ -37,6 +42,7 @@ uninstalls as (
         and not events.is_bot
         and devices.customer_id is not null
         and {{ only_touched('devices.customer_id') }}
+        and {{ only_visits('events.user_pseudo_id') }}
 ),
 
 -- all of them: a quote may be matched to an event on somebody else's device

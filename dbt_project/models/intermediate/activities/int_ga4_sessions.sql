@@ -2,13 +2,14 @@
     materialized='incremental',
     replaced_by='user_pseudo_id',
     replaced_from='int_touched_devices',
-    tracks=['customer_id']
+    tracks=['customer_id'],
+    cluster_by='hash(user_pseudo_id)'
 ) }}
 with
 
 events as (
     select * from {{ ref('stg_ga4__events') }}
-    where session_key is not null and not is_bot and {{ only_replaced('user_pseudo_id', 'int_touched_devices') }}
+    where not is_bot and {{ only_replaced('user_pseudo_id', 'int_touched_devices') }}
 ),
 
 sessions as (
@@ -30,8 +31,9 @@ sessions as (
         count(*) as events
     from events
     -- an uninstall is reported by the system, not by a visit
-    where event_name <> 'app_remove'
-    group by session_key, user_pseudo_id
+    group by session_key, user_pseudo_id, session_key is not null and event_name <> 'app_remove'
+    -- asked of the group: of the rows it would be asked of every event there is, before the device
+    having bool_and(session_key is not null and event_name <> 'app_remove')
 ),
 
 attributed as (

@@ -1,5 +1,5 @@
 {# What the admin panel and the CRM tell of each customer, as activities. #}
-{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_owners') }}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_owners', cluster_by='hash(customer_id)') }}
 with
 
 quotes as (

@@ -7,38 +7,32 @@ customer_map as (
     select * from {{ ref('int_customer_map') }} where customer_id is not null
 ),
 
-visitors as (
-    select * from {{ ref('int_touched_visitors') }}
+-- quotes that are matched to another event, or to none any more, too
+devices as (
+    select user_pseudo_id
+    from {{ ref('int_touched_visitors') }}
+    union
+    select ga_client_id
+    from ({{ touched_rows('int_quotes', 'ga_client_id') }}) as touched
 ),
 
-rematched_sessions as (
-    {{ touched_rows('int_quotes', 'session_key') }}
-),
-
-resessioned as (
-    {{ touched_rows('int_ga4_sessions', 'customer_id') }}
-),
-
+-- whose visits on them are by now; whose they were until now, the visits tell
 by_device as (
-    select customer_map.customer_id
-    from customer_map
-    inner join visitors on customer_map.id_value = visitors.user_pseudo_id
-    where customer_map.id_type = 'ga_pseudo'
+    select 'ga_pseudo' as id_type, user_pseudo_id as id_value
+    from devices
     union
-    select customer_id
-    from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null and user_pseudo_id in (select user_pseudo_id from visitors)
-    union
-    select customer_id
-    from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null and session_key in (select session_key from rematched_sessions)
+    select 'admin_user', user_id
+    from {{ ref('int_ga4_devices') }}
+    where user_pseudo_id in (select user_pseudo_id from devices)
 )
 
-select customer_id from resessioned where customer_id is not null
+select customer_id from ({{ touched_rows('int_ga4_sessions', 'customer_id') }}) as resessioned where customer_id is not null
 union
 select customer_id from {{ ref('int_touched_owners') }}
 union
-select customer_id from by_device
+select customer_map.customer_id
+from customer_map
+inner join by_device on customer_map.id_type = by_device.id_type and customer_map.id_value = by_device.id_value
 {%- if execute and held_relation('int_activities') is not none %}
 union
 select customer_id

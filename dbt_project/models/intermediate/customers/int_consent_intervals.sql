@@ -1,5 +1,9 @@
 {# What a customer's consent was, from when until when, per channel and purpose. At one instant an opt-out beats an opt-in. #}
-{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_consents', tracks=['customer_id']) }}
+{{ config(
+    materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_consents',
+    tracks=['customer_id'],
+    cluster_by='hash(customer_id)'
+) }}
 with
 
 last_of_instant as (

@@ -1,5 +1,9 @@
 {# What each customer's consent is now and since when, statements that only repeat it left out. #}
-{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_consents', tracks=['customer_id']) }}
+{{ config(
+    materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_consents',
+    tracks=['customer_id'],
+    cluster_by='hash(customer_id)'
+) }}
 with
 
 statements as (

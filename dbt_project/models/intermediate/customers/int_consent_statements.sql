@@ -1,7 +1,7 @@
 {# Everything anyone said about being written to, from wherever it was said, append-only. Latest wins, per person and channel.
    A flag has no time of its own. An opt-in flag is taken to be as old as the person's first address, so any dated opt-out
    beats it; an opt-out flag is stated again whenever its row changed, so no older opt-in outlives it. #}
-{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_consents') }}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_consents', cluster_by='hash(customer_id)') }}
 with
 
 customer_map as (

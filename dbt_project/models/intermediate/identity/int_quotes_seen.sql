@@ -31,6 +31,8 @@ ga4_quotes as (
         and user_pseudo_id is not null
         and not is_bot
         and {{ only_replaced('cast(occurred_at as date)', 'int_changed_quote_days') }}
+        -- a date of the export is of the property's zone
+        and {{ only_since('event_date', 'int_changed_quote_days', 'quoted_on', days_earlier=1) }}
 ),
 
 candidates as (

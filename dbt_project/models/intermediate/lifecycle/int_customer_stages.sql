@@ -1,5 +1,5 @@
 {# Half-open intervals [valid_from, valid_to): one stage at a time, changes only, the causing activity named. #}
-{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers', cluster_by='hash(customer_id)') }}
 with
 
 last_of_instant as (

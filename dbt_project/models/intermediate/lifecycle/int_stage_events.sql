@@ -1,6 +1,6 @@
 {# Every fact that sets a lifecycle stage, with the stage it sets. Order at one instant: plain activity, then the event that
    moves, then inactivity. #}
-{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers') }}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_customers', cluster_by='hash(customer_id)') }}
 with
 
 activities as (

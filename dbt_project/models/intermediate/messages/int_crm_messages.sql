@@ -3,7 +3,8 @@
     materialized='incremental',
     replaced_by='message_id',
     replaced_from='int_touched_messages',
-    tracks=['customer_id']
+    tracks=['customer_id'],
+    cluster_by='hash(customer_id)'
 ) }}
 with
 

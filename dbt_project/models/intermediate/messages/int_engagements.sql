@@ -1,5 +1,5 @@
 {# Every message that reached a real person, and when they first engaged with it: read, opened, clicked or replied. #}
-{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_readers') }}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_readers', cluster_by='hash(customer_id)') }}
 with
 
 messages as (

@@ -1,6 +1,6 @@
 {# Every message to a customer handed over before this run, ours and the older tool's: what caps, cooldowns and attention are
    counted on. #}
-{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_readers') }}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_readers', cluster_by='hash(customer_id)') }}
 select
     message_id,
     customer_id,

@@ -3,7 +3,7 @@
     materialized='incremental',
     replaced_by='quote_id',
     replaced_from='int_touched_deals',
-    tracks=['customer_id', 'session_key']
+    tracks=['customer_id', 'ga_client_id']
 ) }}
 with
 

@@ -1,6 +1,6 @@
 {# Every segment's members. Segments that look at the other segments stand here, all others in int_segment_matches.
    Test users are in no segment: a segment is what a marketer counts. An expired one has nobody. #}
-{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_segments') }}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from='int_touched_segments', cluster_by='hash(customer_id)') }}
 {% set segments = [
     'silent',
 ] %}

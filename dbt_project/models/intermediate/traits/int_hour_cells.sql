@@ -9,7 +9,7 @@
    As of the day's beginning: a day's sends are half answered at noon, and each would move everybody's hours. City and category stand
    here, where few customers are done again, so that the sums over everybody join nothing. #}
 {% set touched = ['int_touched_readers', 'int_touched_customers'] %}
-{{ config(materialized='incremental', replaced_by='customer_id', replaced_from=touched) }}
+{{ config(materialized='incremental', replaced_by='customer_id', replaced_from=touched, cluster_by='hash(customer_id)') }}
 with
 
 -- one change of zone a message: it costs more than all the rest of the row

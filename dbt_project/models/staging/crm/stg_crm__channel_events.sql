@@ -1,6 +1,6 @@
 {# Webhooks come twice, late and with wrong clocks: one row a message and event (the earliest). A time after its own
    receipt is a clock running ahead (local time sent as UTC): the receipt time is the latest it can have happened. #}
-{{ config(materialized='incremental', replaced_by='message_id', replaced_from='stg_crm__changed_messages') }}
+{{ config(materialized='incremental', replaced_by='message_id', replaced_from='stg_crm__changed_messages', cluster_by='received_at') }}
 with
 
 channel_events as (

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', replaced_by='message_id', replaced_from='stg_crm__changed_messages') }}
+{{ config(materialized='incremental', replaced_by='message_id', replaced_from='stg_crm__changed_messages', cluster_by='sent_at') }}
 with
 
 messages as (

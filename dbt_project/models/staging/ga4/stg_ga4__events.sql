@@ -4,7 +4,8 @@
     materialized='incremental',
     replaced_by='event_date',
     replaced_from='stg_ga4__changed_dates',
-    tracks=['user_pseudo_id']
+    tracks=['user_pseudo_id'],
+    cluster_by=['event_date >= cast({{ as_of() }} as date) - 3', 'hash(user_pseudo_id)']
 ) }}
 with
 

@@ -1,0 +1,2 @@
+{# Devices of whose messages an hourly run does again. #}
+{{ devices_of('int_touched_readers') }}
