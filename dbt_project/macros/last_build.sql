@@ -35,7 +35,7 @@
     {%- else -%}
     {%- set last_as_of = dbt.dateadd('day', -days_earlier, "cast('" ~ last[0] ~ "' as timestamp)") -%}
     (
-        {%- for moment in ([moments] if moments is string else moments) %}
+        {%- for moment in as_list(moments) %}
         {%- set is_last = loop.last %}
         {%- for unit, number in ages %}
         (

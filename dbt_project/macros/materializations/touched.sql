@@ -121,10 +121,15 @@
     {%- endfor %}
 {%- endmacro %}
 
-{% macro only_touched(column, sift=true) -%}{{ only_replaced(column, 'int_touched_customers', sift=sift) }}{%- endmacro %}
+{% macro only_touched(column) -%}{{ only_replaced(column, 'int_touched_customers') }}{%- endmacro %}
 
-{# For rows that lie by device: whether they are of one these customers may have been on. With it only_touched() need not sift. #}
+{# For rows that lie by device: whether they are of one these customers may have been on. #}
 {% macro only_visits(column) -%}{{ only_replaced(column, 'int_touched_visits', 'user_pseudo_id') }}{%- endmacro %}
+
+{# For visits: whether they are one of these customers', looked for on the devices these may have been on. Of two sieves none is tried. #}
+{% macro only_own_visits(customers='int_touched_customers', devices='int_touched_visits') -%}
+    {{ only_replaced('customer_id', customers, sift=false) }} and {{ only_replaced('user_pseudo_id', devices, 'user_pseudo_id') }}
+{%- endmacro %}
 
 {# As only_touched, for what is judged by the clock too, profiles and segments. A model that says it is incremental by that alone: a segment
    that does not is built whole, and what it changed is noted (int_touched_segments). #}

@@ -12,10 +12,7 @@ panel as (
 
 sessions as (
     select * from {{ ref('int_ga4_sessions') }}
-    where
-        customer_id is not null
-        and {{ only_touched('customer_id', sift=false) }}
-        and {{ only_visits('user_pseudo_id') }}
+    where customer_id is not null and {{ only_own_visits() }}
 ),
 
 ga4_events as (

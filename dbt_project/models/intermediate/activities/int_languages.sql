@@ -8,7 +8,7 @@ spoken as (
         started_at as happened_at,
         language
     from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null and {{ only_touched('customer_id', sift=false) }} and {{ only_visits('user_pseudo_id') }}
+    where customer_id is not null and {{ only_own_visits() }}
 ),
 
 runs as (

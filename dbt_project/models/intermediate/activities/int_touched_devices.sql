@@ -9,10 +9,4 @@ changed_identifiers as (
 select user_pseudo_id
 from {{ ref('int_touched_visitors') }}
 union
-select id_value
-from changed_identifiers
-where id_type = 'ga_pseudo'
-union
-select devices.user_pseudo_id
-from {{ ref('int_ga4_devices') }} as devices
-inner join changed_identifiers on changed_identifiers.id_type = 'admin_user' and devices.user_id = changed_identifiers.id_value
+{{ devices_of('changed_identifiers') }}

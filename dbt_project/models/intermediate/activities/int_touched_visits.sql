@@ -1,2 +1,2 @@
 {# Devices of whom an hourly run does again. #}
-{{ devices_of('int_touched_customers') }}
+{{ devices_of_listed('int_touched_customers') }}

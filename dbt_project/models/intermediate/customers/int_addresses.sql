@@ -34,7 +34,7 @@ visits as (
         customer_id,
         min(case when platform in ('ANDROID', 'IOS') then started_at end) as app_since
     from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null and {{ only_touched('customer_id', sift=false) }} and {{ only_visits('user_pseudo_id') }}
+    where customer_id is not null and {{ only_own_visits() }}
     group by customer_id
 ),
 

@@ -12,7 +12,7 @@ visits as (
         struct_pack(at := started_at, session_key := session_key) as moment,
         struct_pack(is_brought := channel_group <> 'Direct', at := started_at, session_key := session_key) as moment_brought
     from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null and {{ only_touched('customer_id', sift=false) }} and {{ only_visits('user_pseudo_id') }}
+    where customer_id is not null and {{ only_own_visits() }}
 ),
 
 touches as (

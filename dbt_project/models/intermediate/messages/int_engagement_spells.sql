@@ -17,10 +17,7 @@ engagements as (
         customer_id,
         started_at as happened_at
     from {{ ref('int_ga4_sessions') }}
-    where
-        customer_id is not null
-        and {{ only_replaced('customer_id', 'int_touched_readers', sift=false) }}
-        and {{ only_replaced('user_pseudo_id', 'int_touched_reader_visits', 'user_pseudo_id') }}
+    where customer_id is not null and {{ only_own_visits('int_touched_readers', 'int_touched_reader_visits') }}
 ),
 
 engaged as (

@@ -1,2 +1,2 @@
 {# Devices of whose messages an hourly run does again. #}
-{{ devices_of('int_touched_readers') }}
+{{ devices_of_listed('int_touched_readers') }}
