@@ -54,6 +54,7 @@ def _send(
     *,
     patience: Patience | None = None,
     window: int = 8,
+    answer_timeout: float = 30.0,
 ) -> SendReport:
     limits = ChannelLimits(max_in_flight=window, per_second=1e6, burst=1e6)
     return send_messages(
@@ -64,7 +65,7 @@ def _send(
         run_as_of=NOON,
         clock=clock(),
         limits=SendLimits(patience=patience or Patience(max_tries=1)),
-        transport=Transport(connect_timeout=1.0, answer_timeout=0.5),
+        transport=Transport(answer_timeout=answer_timeout),
     )
 
 
@@ -250,7 +251,8 @@ def test_a_lost_answer_is_unknown_and_the_message_is_never_sent_again(
 ) -> None:
     rows = _rows(ledger, case, 2)
     with Provider(lambda _: fault) as provider:
-        first = _send(ledger, case, provider.url, rows)
+        # long enough for a slow machine to receive it, short enough to wait for where nobody answers
+        first = _send(ledger, case, provider.url, rows, answer_timeout=2.0)
         second = _send(ledger, case, provider.url, rows)
         arrived = len(provider.received)
 

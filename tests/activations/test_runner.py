@@ -18,7 +18,7 @@ from activations.outcomes import OutcomeClass
 from activations.rows import MessageRow
 from activations.runner import SendLimits, SendReport, record_decisions, send_messages
 from activations.templates import Content
-from activations.transport import HttpAnswer, HttpRequest, Patience, Transport
+from activations.transport import HttpAnswer, HttpRequest, Patience
 from tests.activations.provider import Fault, Provider, Received, Reply
 from tests.activations.world import (
     CONTENT,
@@ -350,7 +350,7 @@ def test_a_ledger_that_fails_under_way_loses_no_answer_and_sends_nothing_twice(
 _ANSWERS = st.sampled_from(["accept", "retry", "perm", "reset", "half", "stop", "hold"])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(script=st.lists(_ANSWERS, min_size=1, max_size=25), window=st.integers(1, 6))
 def test_whatever_the_provider_does_every_message_is_accounted_for(
     script: list[str], window: int
@@ -379,7 +379,6 @@ def test_whatever_the_provider_does_every_message_is_accounted_for(
             rows,
             channel=whatsapp(provider.url, limits),
             limits=SendLimits(patience=Patience(max_tries=1)),
-            transport=Transport(answer_timeout=5.0),
         )
 
     counts = report.counts

@@ -40,20 +40,20 @@ def read(sql: str, value: object, clock: Clock) -> object:
     return row[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(instant=WHOLE_SECONDS, clock=st.sampled_from(CLOCKS_WITH_TIMES))
 def test_every_clock_reads_back_the_instant_a_source_wrote(instant: datetime, clock: Clock):
     assert read(instant_sql("t", clock), write_value(instant, clock), clock) == naive_utc(instant)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(instant=WHOLE_SECONDS, clock=st.sampled_from(list(Clock)))
 def test_every_clock_gives_the_indian_day(instant: datetime, clock: Clock):
     day = read(business_day_sql("t", clock), write_value(instant, clock), clock)
     assert day == instant.astimezone(BUSINESS_ZONE).date() == business_day(instant)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     instant=WHOLE_SECONDS,
     apart=st.integers(min_value=-200_000, max_value=200_000),

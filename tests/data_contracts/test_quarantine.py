@@ -48,7 +48,7 @@ def key_in_sql(warehouse: Warehouse, values: list[str | None]) -> str:
     return found[0]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(values=st.lists(TEXTS, min_size=1, max_size=4))
 def test_the_key_in_sql_is_the_key_in_python(shared_warehouse: Warehouse, values: list[str | None]):
     assert key_in_sql(shared_warehouse, values) == row_key(values)

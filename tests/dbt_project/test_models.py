@@ -55,7 +55,7 @@ def test_every_spelling_of_a_mobile_reads_as_the_same_number(spelling):
     assert phones.read_phone(spelling) == ("+919876543211", True, False)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     st.one_of(
         st.builds(
@@ -123,7 +123,7 @@ worlds = st.dictionaries(identifiers, st.integers(0, 6), min_size=1, max_size=25
 
 DATABASE = duckdb.connect(config={"threads": 1})
 # tens of statements a world: tens of milliseconds, more when the machine is busy
-in_a_database = settings(deadline=None, max_examples=60)
+in_a_database = settings(max_examples=60)
 FIRST_SEEN = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 

@@ -206,7 +206,7 @@ def test_a_reader_never_blocks_a_run_and_a_run_never_blocks_a_reader(home: Home)
         assert reader.stdout is not None
         assert reader.stdout.readline() == "reading\n"
         result = run_tick(home.run, home.instance, LATER)
-        said, _ = reader.communicate("stop\n", timeout=30)
+        said, _ = reader.communicate("stop\n", timeout=300)
     assert reader.returncode == 0
     assert result.succeeded, result
     answers, held, fresh = said.split()

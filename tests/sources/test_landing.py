@@ -59,7 +59,7 @@ def _order(row: tuple) -> tuple:
     ) + tuple((value is not None, value if value is not None else "") for value in row)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(batches=st.lists(st.tuples(rows, st.booleans()), max_size=3))
 def test_upsert_keeps_the_newest_row_of_each_key_and_counts_only_differences(
     batches: list[tuple[list, bool]],
@@ -85,7 +85,7 @@ def test_upsert_keeps_the_newest_row_of_each_key_and_counts_only_differences(
             assert again == LandedCounts()
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(batches=st.lists(st.tuples(rows, st.booleans()), max_size=3))
 def test_a_table_without_key_is_a_set_of_rows(batches: list[tuple[list, bool]]) -> None:
     with duckdb.connect() as connection:
@@ -98,7 +98,7 @@ def test_a_table_without_key_is_a_set_of_rows(batches: list[tuple[list, bool]]) 
             assert Counter(stored) == Counter(model)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(batches=st.lists(rows, min_size=1, max_size=3))
 def test_replace_makes_the_window_equal_as_a_multiset_and_leaves_the_rest(batches: list) -> None:
     with duckdb.connect() as connection:

@@ -36,7 +36,7 @@ _PEOPLE = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(wished=_PEOPLE, accepted=_PEOPLE)
 def test_applying_the_difference_gives_the_wish(
     wished: dict[str, int], accepted: dict[str, int]

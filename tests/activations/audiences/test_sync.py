@@ -108,7 +108,7 @@ def _sync(ledger: Ledger, url: str, rows: Any, **given: Any) -> AudienceReport:
         clock=clock(now),
         engine=given.pop("engine", "duckdb-1"),
         canary_hash=given.pop("canary_hash", 42),
-        transport=Transport(answer_timeout=2.0, sleep=_no_sleep),
+        transport=Transport(sleep=_no_sleep),
         **given,
     )
 
@@ -153,7 +153,7 @@ def test_large_audiences_go_in_calls_of_the_batch_size_within_one_session(
     assert {session["estimated_num_total"] for session in behaviour.sessions} == {25}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(bad=st.sets(st.integers(min_value=0, max_value=39), max_size=40), size=st.integers(5, 40))
 def test_bad_rows_are_found_and_good_ones_are_kept(bad: set[int], size: int) -> None:
     ledger = Ledger("sqlite://")
@@ -339,7 +339,7 @@ def _sync_unblocked(ledger: Ledger, url: str, rows: Any, **given: Any) -> Audien
         clock=clock(),
         engine="duckdb-1",
         canary_hash=42,
-        transport=Transport(answer_timeout=0.5, sleep=sleep, wall=lambda: instant[0]),
+        transport=Transport(sleep=sleep, wall=lambda: instant[0]),
         **given,
     )
 

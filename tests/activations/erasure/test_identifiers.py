@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from activations.erasure import ErasedIndex, KeyedHash, Kind, Person, normalise
@@ -43,7 +43,6 @@ def _index(person: Person, key: str = KEY) -> ErasedIndex:
     return ErasedIndex(keyed, entries)
 
 
-@settings(deadline=None)
 @given(number=MOBILES, spelling=st.sampled_from(SPELLINGS), other=MOBILES)
 def test_every_spelling_of_an_erased_phone_is_found_and_no_other_phone(
     number: str, spelling: str, other: str
@@ -56,7 +55,6 @@ def test_every_spelling_of_an_erased_phone_is_found_and_no_other_phone(
         assert index.find("phone", [spelling.format(other, other[:5], other[5:])]) == {}
 
 
-@settings(deadline=None)
 @given(text=st.text(max_size=30))
 def test_no_text_breaks_the_look_up(text: str) -> None:
     index = _index(Person(values={Kind.PHONE: ("+919812345678",), Kind.EMAIL: ("a@b.example",)}))
@@ -76,7 +74,6 @@ def test_phones_are_read_as_identity_reads_them() -> None:
         assert read_phone(text) == model.read_phone(text)[0]
 
 
-@settings(deadline=None)
 @given(mailbox=st.from_regex(r"[a-z0-9.]{1,12}(\+[a-z]{0,4})?", fullmatch=True))
 @pytest.mark.parametrize("domain", ["gmail.com", "googlemail.com", "shop.example"])
 def test_e_mails_are_folded_as_the_macro_does(domain: str, mailbox: str) -> None:

@@ -55,14 +55,14 @@ def test_the_gateway_process_serves_and_ends_quietly_on_interrupt(tmp_path: Path
         address = wait_for_address(process)
         assert requests.get(f"{address}/healthz", timeout=10).json() == {"status": "ok"}
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
 
     assert (process.returncode, out, err) == (0, "", "")
 
 
 def test_the_gateway_process_names_what_it_lacks() -> None:
     with run("activations.gateway", "--port=0", LEDGER_URL="") as process:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
 
     assert process.returncode == 2
     assert err == "gateway: the gateway needs LEDGER_URL, GATEWAY_SECRET in the environment\n"
@@ -76,7 +76,7 @@ def test_the_sandbox_process_serves_templates_of_a_folder(tmp_path: Path) -> Non
         with SandboxClient(address) as client:
             assert client.fetch_messages() == []
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
 
     assert (process.returncode, out, err) == (0, "", "")
 

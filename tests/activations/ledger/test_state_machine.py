@@ -229,11 +229,9 @@ _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
 class TestSendOnce(SendOnce.TestCase):
-    settings = settings(
-        max_examples=60, stateful_step_count=20, deadline=None, phases=_PHASES, derandomize=True
-    )
+    settings = settings(max_examples=60, stateful_step_count=20, phases=_PHASES, derandomize=True)
 
 
 @pytest.mark.soak
 class TestSendOnceForLong(SendOnce.TestCase):
-    settings = settings(max_examples=500, stateful_step_count=50, deadline=None, phases=_PHASES)
+    settings = settings(max_examples=500, stateful_step_count=50, phases=_PHASES)

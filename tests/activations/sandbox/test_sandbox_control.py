@@ -130,14 +130,14 @@ def test_a_garbled_answer_is_no_json_and_the_message_went_out(
 def test_a_delay_longer_than_the_callers_patience_is_a_timeout(
     sandbox: RunningSandbox, control: SandboxClient, http: requests.Session
 ) -> None:
-    control.program_faults(Fault(kind=FaultKind.DELAY, delay_seconds=0.5))
+    control.program_faults(Fault(kind=FaultKind.DELAY, delay_seconds=2.0))
 
     with pytest.raises(requests.ReadTimeout):
         http.post(
             f"{sandbox.base_url}/v3/mail/send",
             json=mail(),
             headers={"Authorization": "Bearer sandbox-sendgrid-key"},
-            timeout=(10, 0.05),
+            timeout=(10, 0.5),
         )
     assert len(control.fetch_messages()) == 1
 

@@ -501,7 +501,7 @@ changes = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(changes=changes)
 def test_raw_equals_the_source_after_any_saves_with_ties_between_pulls(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, int, int]]

@@ -39,7 +39,7 @@ def _config(url: str, waits: list[float] | None = None, **changes: Any) -> HubSp
         "base_url": url,
         "requests_per_second": 0,
         "overlap": timedelta(0),
-        "timeout_seconds": 5,
+        "timeout_seconds": 30,
         "sleep": (waits if waits is not None else []).append,
     }
     return HubSpotConfig(**settings_ | changes)
@@ -163,7 +163,6 @@ def test_a_contact_modified_while_pages_are_read_hides_no_other(
 
 
 @settings(
-    deadline=None,
     max_examples=12,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

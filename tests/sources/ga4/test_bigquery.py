@@ -30,7 +30,7 @@ def bigquery() -> Iterator[BigQueryStandIn]:
         yield stand_in
 
 
-def _config(url: str, timeout_seconds: float = 10.0) -> Ga4Config:
+def _config(url: str, timeout_seconds: float = 30.0) -> Ga4Config:
     return Ga4Config(
         uri="bigquery://shop/analytics_1", endpoint=url, timeout_seconds=timeout_seconds
     )
