@@ -23,7 +23,7 @@ from activations.erasure.identifiers import fold_email, read_phone
 from data_contracts.history import lower_history
 from orchestration.lib.builds import forget_build
 from orchestration.lib.settings import Settings
-from orchestration.lib.warehouse import open_warehouse, publish
+from orchestration.lib.warehouse import attach_new, open_warehouse, publish
 from orchestration.lib.why import UnknownCustomerError
 from orchestration.sources.erased import MARKS, find_erased, recount_pulls
 from orchestration.sources.landing import quote, transaction
@@ -367,7 +367,7 @@ def rewrite(path: Path) -> None:
     with open_warehouse(path) as connection:
         name = connection.execute("select current_database()").fetchone()
         assert name is not None  # noqa: S101 - there is always a current database
-        connection.execute(f"attach '{fresh}' as rewritten")
+        attach_new(connection, fresh, "rewritten")
         connection.execute(f"copy from database {quote(name[0])} to rewritten")
         connection.execute("checkpoint rewritten")
         connection.execute("detach rewritten")

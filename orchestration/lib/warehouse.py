@@ -30,6 +30,10 @@ SCHEMAS = (
 )
 # What people query. Raw rows, addresses in flight and state stay behind.
 PUBLISHED_SCHEMAS = ("marts", "segments")
+# DuckDB writes files for its oldest readers unless told otherwise. Since this version texts are kept as dictionaries,
+# which a condition tries once per value instead of once per row. The published copy stays readable for older ones.
+STORAGE_VERSION = "v1.3.0"
+WAREHOUSE_FORMAT = f"(storage_version '{STORAGE_VERSION}')"
 LOCK_WAIT_SECONDS = 20.0
 DEFAULT_MEMORY = "2GB"
 
@@ -84,6 +88,8 @@ def _connect(path: Path, *, read_only: bool, memory: str) -> duckdb.DuckDBPyConn
     deadline = time.monotonic() + LOCK_WAIT_SECONDS
     while True:
         try:
+            if not read_only and not path.exists():
+                _create(path)
             connection = duckdb.connect(str(path), read_only=read_only)
         except duckdb.IOException as error:
             if "lock" not in str(error).lower():
@@ -100,6 +106,19 @@ def _connect(path: Path, *, read_only: bool, memory: str) -> duckdb.DuckDBPyConn
         return connection
 
 
+def _create(path: Path) -> None:
+    with duckdb.connect() as connection:
+        attach_new(connection, path, "created")
+
+
+def attach_new(
+    connection: duckdb.DuckDBPyConnection, path: Path, name: str, *, options: str = WAREHOUSE_FORMAT
+) -> None:
+    """Attach a database file and make it if it is missing: a warehouse's, unless `options` of ATTACH say otherwise."""
+    text = str(path).replace("'", "''")
+    connection.execute(f"attach '{text}' as {name} {options}")
+
+
 def publish(warehouse: Path, published: Path) -> int:
     """Replace the published copy by the warehouse's marts and segments, atomically.
 
@@ -108,7 +127,7 @@ def publish(warehouse: Path, published: Path) -> int:
     fresh = published.with_name(f".{published.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
     with open_warehouse(warehouse) as connection:
-        connection.execute(f"attach '{fresh}' as fresh")
+        attach_new(connection, fresh, "fresh", options="")
         try:
             for schema in PUBLISHED_SCHEMAS:
                 connection.execute(f"create schema if not exists fresh.{schema}")

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from orchestration.lib import warehouse
+from orchestration.lib.erase_warehouse import rewrite
 from orchestration.lib.steps import RunBusyError, only_run
 from orchestration.lib.warehouse import (
     WarehouseBusyError,
@@ -46,7 +47,7 @@ def test_a_reader_keeps_the_old_copy_and_the_next_one_gets_the_new(tmp_path: Pat
 
 
 def test_only_what_people_query_is_published(tmp_path: Path) -> None:
-    source, copy = tmp_path / "warehouse.duckdb", tmp_path / "published.duckdb"
+    source, copy = tmp_path / "it's a warehouse.duckdb", tmp_path / "it's published.duckdb"
     _write(source, 1)
     publish(source, copy)
     with open_published(copy) as reader:
@@ -54,6 +55,23 @@ def test_only_what_people_query_is_published(tmp_path: Path) -> None:
             "select table_schema, table_name from information_schema.tables"
         ).fetchall()
     assert found == [("marts", "answer")]
+
+
+def test_texts_are_kept_as_dictionaries_also_in_a_file_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "it's a warehouse.duckdb"
+    for _ in range(2):
+        with open_warehouse(path) as connection:
+            connection.execute(
+                "create or replace table raw.names as "
+                "select 'name of somebody, number ' || i // 9 as name from range(200000) as many(i)"
+            )
+            connection.execute("checkpoint")
+            kinds = connection.execute(
+                "select distinct compression from pragma_storage_info('raw.names') "
+                "where segment_type = 'VARCHAR'"
+            ).fetchall()
+        assert kinds == [("DICT_FSST",)]
+        rewrite(path)
 
 
 def test_asking_before_the_first_run_says_what_to_do(tmp_path: Path) -> None:
