@@ -10,6 +10,7 @@ neighbours as (
         lead(valid_from) over (partition by customer_id order by valid_from) as next_valid_from,
         lead(stage) over (partition by customer_id order by valid_from) as next_stage
     from {{ ref('customer_stages') }}
+    where {{ only_checked('customer_id', 'int_touched_customers') }}
 )
 
 select

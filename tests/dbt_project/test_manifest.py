@@ -276,7 +276,7 @@ def test_segments_look_for_activities_that_are_kept_for_them():
         if "int_segment_activities" in path.read_text()
     ]
     assert len(readers) > 4
-    rules = "activity (?:=|in) (?:'\\w+'|\\(('\\w+'(?:, )?)+\\))"
+    rules = "activity (?:=|in) (?:'\\w+'|[\\[(]('\\w+'(?:, )?)+[\\])])|when '\\w+' then"
     named = {
         name
         for text in readers

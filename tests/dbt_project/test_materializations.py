@@ -169,6 +169,26 @@ def test_an_incremental_model_replaces_a_part_or_nothing(project: Path, language
     assert _names(project) == {"part", "paired", "paired__touched"}
 
 
+def test_rows_that_differ_in_columns_apart_alone_are_noted_as_such(project: Path) -> None:
+    config = "{{ config(materialized='table', tracks=['n'], tracks_apart=['flag', 'said_at']) }}"
+    asks = TABLE + "{{ touched_rows('flagged', 'n', apart=false) }} union all select -1"
+
+    def flagged(*rows: str) -> dict[str, str]:
+        values = f"{config} select * from (values {', '.join(rows)}) as t(n, flag, m, said_at)"
+        return _build(project, flagged=values, asks=asks)
+
+    before = ["(1, 'a', 'x', 1)", "(2, 'a', 'x', 1)", "(3, 'a', 'x', 1)", "(4, 'a', 'x', 1)"]
+    assert set(flagged(*before).values()) == {"success"}
+    assert _table(project, "asks") == [(-1,)]
+    # one said otherwise, one is another, one is gone, one is new
+    flagged("(1, 'b', 'x', 2)", "(2, 'a', 'y', 1)", "(4, 'a', 'x', 1)", "(5, 'a', 'x', 1)")
+    assert _table(project, "flagged__touched") == [(1, True), (2, False), (3, False), (5, False)]
+    assert _table(project, "asks") == [(-1,), (2,), (3,), (5,)]
+    # what was noted once stays, whatever differs later
+    flagged("(1, 'b', 'x', 2)", "(2, 'c', 'y', 1)", "(4, 'a', 'x', 1)", "(5, 'a', 'x', 1)")
+    assert _table(project, "asks") == [(-1,), (2,), (3,), (5,)]
+
+
 def test_what_a_run_brought_is_there_for_models_of_the_same_part(project: Path) -> None:
     def incremental(query: str, *, by: str = "part", keeps: bool = False) -> str:
         config = (

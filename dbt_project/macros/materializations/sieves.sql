@@ -3,8 +3,9 @@
    before it reads the others, and where none of 2,048 neighbours passes, it skips them: a few people's rows are found by reading
    little more than these, if they lie together (`cluster_by`, order of a hash: what passes by chance lies beside what is meant).
 
-   only_replaced() puts it before its condition. DuckDB tries one such function a table: of two, or beside a condition that compares columns with
-   each other, it tries none; and each simpler condition is tried on all rows too. Where that costs, a model says why it asks otherwise. #}
+   only_replaced() puts it before its condition. get_bit could fail, and past what could fail DuckDB moves nothing: it tries one such function a
+   table, and not beside a condition that computes or compares columns, nor through a list of columns chosen before; each simpler condition is
+   tried on all rows too. Where that costs, a model says why it asks otherwise (SIFTS_LATE in test_incremental lists the rest). #}
 
 {# For the table materialization: the functions of a list with the config `sieves`, columns of it. #}
 {% macro keep_sieves(relation) %}

@@ -1,21 +1,33 @@
 {# How an hourly run finds out what it has to do again. A model with the config `tracks` (columns) keeps, beside its table,
    the values of these columns whose rows differ from what they were: new, gone or changed. `<model>__touched` gathers them
    until a build of everything succeeds (orchestration/lib/builds.py empties it then), so that a run that was cut short is made
-   good by the next one. A model that others rebuild from must stand before them in the lineage, with ref(). #}
+   good by the next one. A model that others rebuild from must stand before them in the lineage, with ref().
+
+   Columns of `tracks_apart` change often and mean nothing to most who ask: rows that differ in these alone are noted as such
+   (`is_apart`), and touched_rows(…, apart=false) leaves them out. #}
 
 {# Statements for the materializations: write down what differs between the rows before and the rows now. #}
 {% macro note_touched(before, now) %}
     {%- set columns = config.get('tracks') %}
+    {%- set apart = config.get('tracks_apart') %}
     {%- if columns %}
         {%- set names = columns | join(', ') %}
         {{ keep_touched(now) }}
         insert into {{ touched_relation(this) }}
-        select {{ names }}
+        select {{ names }}{% if apart %}, sum(side) = 0 and sum(digest_of_rest) = 0 as is_apart{% endif %}
         from (
             -- sums of hashes: equal for equal sets of rows, and nothing is sorted or joined
-            select {{ names }}, cast(hash(content) as hugeint) as digest, 1 as side from {{ now }} as content
-            union all
-            select {{ names }}, -cast(hash(content) as hugeint) as digest, -1 as side from {{ before }} as content
+            {%- for relation, side in [(now, 1), (before, -1)] %}
+            select
+                {{ names }},
+                {{ side }} as side,
+                {{ side }} * cast(hash(content) as hugeint) as digest
+                {%- if apart %},
+                {{ side }} * cast(hash(*columns(* exclude ({{ apart | join(', ') }}))) as hugeint) as digest_of_rest
+                {%- endif %}
+            from {{ relation }} as content
+            {{ 'union all' if not loop.last }}
+            {%- endfor %}
         ) as sides
         group by {{ names }}
         having sum(side) <> 0 or sum(digest) <> 0;
@@ -28,7 +40,7 @@
     {%- set columns = config.get('tracks') %}
     {%- if columns %}
         create {{ 'or replace table' if clear else 'table if not exists' }} {{ touched_relation(this) }}
-        as select {{ columns | join(', ') }} from {{ now }} limit 0;
+        as select {{ columns | join(', ') }}{{ ', false as is_apart' if config.get('tracks_apart') }} from {{ now }} limit 0;
     {%- endif %}
 {% endmacro %}
 
@@ -41,10 +53,11 @@
     )) }}
 {%- endmacro %}
 
-{# A query of the distinct values of `columns` that a model touched. #}
-{% macro touched_rows(model_name, columns) -%}
+{# A query of the distinct values of `columns` that a model touched; with `apart` false, not those of rows that differ in columns of
+   `tracks_apart` alone. #}
+{% macro touched_rows(model_name, columns, apart=true) -%}
     {%- set relation = ref(model_name) -%}
-    select distinct {{ columns }} from {{ touched_relation(relation) }}
+    select distinct {{ columns }} from {{ touched_relation(relation) }}{{ ' where not is_apart' if not apart }}
 {%- endmacro %}
 
 {# In an incremental model, a condition that keeps the part this run rebuilds; in a full one, true. `columns` is what the
@@ -60,11 +73,14 @@
     {%- endif %}
 {%- endmacro %}
 
-{# The condition itself. Where the lists have sieves for the column, these go first (sieves.sql). #}
+{# The condition itself. Where the lists have sieves for a column of `by`, these go first (sieves.sql). #}
 {% macro is_listed(columns, replaced_from, by, sift=true) -%}
     {%- set sieves = [] -%}
-    {%- for model_name in as_list(replaced_from) if by in as_list(config_of(model_name).get('sieves', [])) -%}
-        {%- do sieves.append(sieve_of(ref(model_name), by) ~ '(' ~ columns ~ ')') -%}
+    {%- set names = by.split(', ') -%}
+    {%- for column, name in zip([columns] if names | length == 1 else columns.split(', '), names) -%}
+        {%- for model_name in as_list(replaced_from) if name in as_list(config_of(model_name).get('sieves', [])) -%}
+            {%- do sieves.append(sieve_of(ref(model_name), name) ~ '(' ~ column ~ ')') -%}
+        {%- endfor -%}
     {%- endfor -%}
     (
         {%- if sift and sieves | length == as_list(replaced_from) | length %}({{ sieves | join(' or ') }}) and {% endif -%}
@@ -122,6 +138,17 @@
 {%- endmacro %}
 
 {% macro only_touched(column) -%}{{ only_replaced(column, 'int_touched_customers') }}{%- endmacro %}
+
+{# For data tests of what holds within a customer: in an hourly build those of the list, whose rows it wrote; in a full one, and whenever tests
+   are run by themselves, everybody. #}
+{% macro only_checked(column, list_name) -%}
+    {%- if not execute %}{% do replaced_values(list_name, column) %}{% endif -%}
+    {%- if execute and flags.WHICH == 'build' and not flags.FULL_REFRESH -%}
+        {{ is_listed(column, list_name, column) }}
+    {%- else -%}
+        true
+    {%- endif %}
+{%- endmacro %}
 
 {# For rows that lie by device: whether they are of one these customers may have been on. #}
 {% macro only_visits(column) -%}{{ only_replaced(column, 'int_touched_visits', 'user_pseudo_id') }}{%- endmacro %}

@@ -3,7 +3,7 @@
 with
 
 users as (
-    {{ touched_rows('stg_admin__users', 'user_id') }}
+    {{ touched_rows('stg_admin__users', 'user_id', apart=false) }}
 ),
 
 tokens as (
@@ -27,7 +27,7 @@ identifiers as (
     from tokens
     union
     select 'crm_contact', contact_id
-    from ({{ touched_rows('stg_crm__contacts', 'contact_id') }}) as touched
+    from ({{ touched_rows('stg_crm__contacts', 'contact_id', apart=false) }}) as touched
     union
     -- an address that a contact has from an account is as old as the account, whoever has that
     select 'crm_contact', contacts.contact_id

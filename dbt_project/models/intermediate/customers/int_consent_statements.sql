@@ -87,18 +87,15 @@ stated as (
     inner join users on consents.user_id = users.user_id
     union all
     select
-        contacts.customer_id,
+        customer_id,
         null,
-        events.channel,
+        opted_out_channel,
         'all',
         'opt_out',
-        -- one without a time is as old as the message it answers
-        coalesce(events.occurred_at, messages.sent_at),
+        opted_out_at,
         'channel_event'
-    from {{ ref('stg_crm__channel_events') }} as events
-    inner join {{ ref('stg_crm__messages') }} as messages on events.message_id = messages.message_id
-    inner join contacts on messages.contact_id = contacts.contact_id
-    where events.event = 'opt_out'
+    from {{ ref('int_crm_messages') }}
+    where opted_out_channel is not null and customer_id is not null and {{ only_replaced('customer_id', 'int_touched_consents') }}
     union all
     select
         null,

@@ -40,7 +40,8 @@ customers as (
     from ({{ touched_rows('int_addresses', 'customer_id') }}) as touched
     union
     select customer_id
-    from ({{ touched_rows('int_crm_messages', 'customer_id') }}) as touched
+    from ({{ touched_rows('int_crm_messages', 'customer_id, opted_out_channel') }}) as touched
+    where opted_out_channel is not null
     union
     select customer_map.customer_id
     from {{ ref('int_customer_map') }} as customer_map

@@ -3,10 +3,6 @@
 {{ config(materialized='incremental', replaced_by=['id_type', 'id_value'], replaced_from='int_touched_identifiers') }}
 with
 
-evidence as (
-    select * from {{ ref('int_identity_evidence') }}
-),
-
 -- the type is a column: `id_type = 'phone'` beside it in a left join compares every pair of rows
 placeholders as (
     select distinct 'phone' as id_type, phone_e164 from {{ ref('int_phones') }} where is_placeholder
@@ -47,11 +43,11 @@ sides as (
     from alone
     union all
     select left_type, left_value, right_type, right_value, first_seen_at
-    from evidence
+    from {{ ref('int_identity_evidence') }}
     where {{ only_replaced("left_type, left_value", 'int_touched_identifiers') }}
     union all
     select right_type, right_value, left_type, left_value, first_seen_at
-    from evidence
+    from {{ ref('int_identity_evidence') }}
     where {{ only_replaced("right_type, right_value", 'int_touched_identifiers') }}
 ),
 

@@ -5,14 +5,18 @@
     full_refresh=false,
     tracks=['left_type', 'left_value', 'right_type', 'right_value']
 ) }}
-{% set judged_again = [
-    only_replaced('left_type, left_value', 'int_touched_identifiers', by='id_type, id_value'),
-    only_replaced('right_type, right_value', 'int_touched_identifiers', by='id_type, id_value'),
-] | join(' or ') %}
+{#- one side at a time: of two conditions DuckDB would sift by neither #}
+{% set touched_left = only_replaced('left_type, left_value', 'int_touched_identifiers', by='id_type, id_value') %}
+{% set touched_right = only_replaced('right_type, right_value', 'int_touched_identifiers', by='id_type, id_value') %}
+{% set is_part = is_incremental() and not flags.FULL_REFRESH %}
 with
 
 evidence as (
-    select * from {{ ref('int_identity_evidence') }} where {{ judged_again }}
+    select * from {{ ref('int_identity_evidence') }} where {{ touched_left }}
+    {%- if is_part %}
+    union
+    select * from {{ ref('int_identity_evidence') }} where {{ touched_right }}
+    {%- endif %}
 ),
 
 identifiers as (
@@ -63,7 +67,11 @@ edges as (
 {%- if is_incremental() %},
 
 held as (
-    select * from {{ this }} where {{ judged_again }}
+    select * from {{ this }} where {{ touched_left }}
+    {%- if is_part %}
+    union
+    select * from {{ this }} where {{ touched_right }}
+    {%- endif %}
 ),
 
 changed as (

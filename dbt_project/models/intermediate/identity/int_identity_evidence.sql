@@ -65,15 +65,15 @@ single_statements as (
     from orders
     union all
     select 'admin_user', cast(user_id as varchar), 'phone', phone_e164, 'admin.quotes', created_at
-    from quotes
+    from {{ ref('int_quotes_seen') }}
     where {{ of_touched_account }}
     union all
     select 'admin_user', cast(user_id as varchar), 'ga_pseudo', ga_client_id, 'admin.quotes', created_at
-    from quotes
+    from {{ ref('int_quotes_seen') }}
     where {{ of_touched_account }}
     union all
     select 'ga_pseudo', ga_client_id, 'phone', phone_e164, 'admin.quotes', created_at
-    from quotes
+    from {{ ref('int_quotes_seen') }}
     where {{ of_touched_device }}
     union all
     select 'admin_user', cast(orders.user_id as varchar), 'ga_pseudo', quotes.ga_client_id, 'admin.orders', orders.placed_at

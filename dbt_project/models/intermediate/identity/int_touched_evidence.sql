@@ -2,7 +2,7 @@
 with
 
 users as (
-    {{ touched_rows('stg_admin__users', 'user_id') }}
+    {{ touched_rows('stg_admin__users', 'user_id', apart=false) }}
 ),
 
 ordering as (
@@ -18,7 +18,7 @@ devices as (
 ),
 
 contacts as (
-    {{ touched_rows('stg_crm__contacts', 'contact_id') }}
+    {{ touched_rows('stg_crm__contacts', 'contact_id', apart=false) }}
 ),
 
 orders as (

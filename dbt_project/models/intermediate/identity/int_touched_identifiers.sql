@@ -12,7 +12,7 @@ quotes as (
 
 accounts as (
     select 'admin_user' as id_type, cast(user_id as varchar) as id_value
-    from ({{ touched_rows('stg_admin__users', 'user_id') }}) as touched
+    from ({{ touched_rows('stg_admin__users', 'user_id', apart=false) }}) as touched
 ),
 
 identifiers as (
@@ -20,7 +20,7 @@ identifiers as (
     from accounts
     union
     select 'crm_contact', contact_id
-    from ({{ touched_rows('stg_crm__contacts', 'contact_id') }}) as touched
+    from ({{ touched_rows('stg_crm__contacts', 'contact_id', apart=false) }}) as touched
     union
     select 'ga_pseudo', user_pseudo_id
     from ({{ touched_rows('int_ga4_devices', 'user_pseudo_id') }}) as touched

@@ -3,7 +3,7 @@
     materialized='incremental',
     replaced_by='message_id',
     replaced_from='int_touched_messages',
-    tracks=['customer_id'],
+    tracks=['customer_id', 'opted_out_channel'],
     cluster_by='hash(customer_id)'
 ) }}
 with
@@ -26,7 +26,8 @@ events as (
         min(case when event = 'reply' then occurred_at end) as replied_at,
         min(case when event = 'failed' then occurred_at end) as failed_at,
         min(case when event = 'failed' then reason end) as failure_class,
-        min(case when event = 'opt_out' then occurred_at end) as opted_out_at
+        min(case when event = 'opt_out' then occurred_at end) as opted_out_at,
+        min(case when event = 'opt_out' then channel end) as opted_out_channel
     from {{ ref('stg_crm__channel_events') }}
     where {{ only_replaced('message_id', 'int_touched_messages', 'crm_message_id') }}
     group by message_id
@@ -49,7 +50,9 @@ select
     events.replied_at,
     events.failed_at,
     events.failure_class,
-    events.opted_out_at,
+    -- one without a time is as old as the message it answers
+    coalesce(events.opted_out_at, case when events.opted_out_channel is not null then messages.sent_at end) as opted_out_at,
+    events.opted_out_channel,
     messages.cost
 from messages
 left join events on messages.message_id = events.message_id

@@ -4,7 +4,8 @@
     replaced_units='admin_users',
     unit_type='bigint',
     later_by=['created_at', 'deleted_at'],
-    tracks=['user_id', 'phone_raw']
+    tracks=['user_id', 'phone_raw'],
+    tracks_apart=['whatsapp_opt_in', 'sms_opt_in', 'email_opt_in', 'push_opt_in', 'updated_at']
 ) }}
 with
 

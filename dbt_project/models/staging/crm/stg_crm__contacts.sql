@@ -3,7 +3,8 @@
     replaced_by='contact_id',
     replaced_units='crm_contacts',
     later_by=['created_at'],
-    tracks=['contact_id', 'phone_raw']
+    tracks=['contact_id', 'phone_raw'],
+    tracks_apart=['whatsapp_consent', 'sms_consent', 'email_consent', 'push_consent']
 ) }}
 with
 
