@@ -11,12 +11,11 @@ orders as (
 ),
 
 quotes as (
-    select
+    select distinct
         quotes.customer_id,
         cast(date_trunc('week', {{ local_from_utc('quotes.created_at') }}) as date) as quoted_week
     from {{ ref('int_quotes') }} as quotes
-    inner join {{ ref('int_customers') }} as customers on quotes.customer_id = customers.customer_id
-    where not customers.is_test
+    where quotes.customer_id not in (select customer_id from {{ ref('int_customers') }} where is_test)
 ),
 
 metrics as (
@@ -35,7 +34,7 @@ metrics as (
     where completed_week is not null
     group by completed_week
     union all
-    select quoted_week, 'quoting_people', count(distinct customer_id)
+    select quoted_week, 'quoting_people', count(*)
     from quotes
     group by quoted_week
 )

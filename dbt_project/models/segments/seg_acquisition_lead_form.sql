@@ -2,7 +2,9 @@
    segment of the family. #}
 with
 
+-- one kind at a time: asked for one of two, DuckDB would read everybody's
 introductions as (
+    {% for activity in ['signed_up', 'lead_created'] %}
     select
         customer_id,
         activity,
@@ -10,7 +12,9 @@ introductions as (
         detail,
         entity_id
     from {{ ref('int_segment_activities') }}
-    where activity in ('signed_up', 'lead_created') and {{ only_members('customer_id') }}
+    where activity = '{{ activity }}' and {{ only_members('customer_id') }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
 ),
 
 first_introductions as (

@@ -14,7 +14,7 @@ stages as (
 activities as (
     select customer_id, activity, occurred_at
     from {{ ref('int_segment_activities') }}
-    where activity in ('quote_viewed', 'checkout_started') and {{ only_members('customer_id') }}
+    where {{ only_members('customer_id') }}
 ),
 
 orders as (
@@ -29,9 +29,13 @@ signs as (
     from activities
     left join stages on activities.customer_id = stages.customer_id
     left join orders on activities.customer_id = orders.customer_id
-    where (activities.activity = 'quote_viewed' and stages.stage = 'price_view' and activities.occurred_at >= stages.valid_from)
-        -- an order answers the checkouts before it
-        or (activities.activity = 'checkout_started' and coalesce(orders.placed_at < activities.occurred_at, true))
+    -- one case, not two conditions: DuckDB would try these on everybody's activities
+    where
+        case activities.activity
+            when 'quote_viewed' then stages.stage = 'price_view' and activities.occurred_at >= stages.valid_from
+            -- an order answers the checkouts before it
+            when 'checkout_started' then coalesce(orders.placed_at < activities.occurred_at, true)
+        end
 ),
 
 changes as (

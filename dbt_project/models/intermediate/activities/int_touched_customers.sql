@@ -33,11 +33,10 @@ union
 select customer_map.customer_id
 from customer_map
 inner join by_device on customer_map.id_type = by_device.id_type and customer_map.id_value = by_device.id_value
-{%- if execute and held_relation('int_activities') is not none %}
+{%- if execute and held_relation('int_customers') is not none %}
 union
+-- who was heard of since is among the others
 select customer_id
-from {{ held_relation('int_activities') }}
-where
-    is_activity
-    and {{ came_of_age('occurred_at', [['day', var('inactive_after_days')], ['day', var('cooling_after_days')]]) }}
+from {{ held_relation('int_customers') }}
+where {{ came_of_age('last_activity_at', [['day', var('inactive_after_days')], ['day', var('cooling_after_days')]]) }}
 {%- endif %}

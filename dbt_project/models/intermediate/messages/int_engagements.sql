@@ -28,5 +28,7 @@ select
     case when messages.first_sign_at <= {{ as_of() }} then greatest(messages.first_sign_at, messages.sent_at) end as engaged_at,
     case when messages.clicked_at <= {{ as_of() }} then greatest(messages.clicked_at, messages.sent_at) end as clicked_at
 from messages
-inner join people on messages.customer_id = people.customer_id
-where coalesce(messages.delivered_at, messages.first_sign_at) <= {{ as_of() }}
+-- what did not reach anybody is nobody's; as a condition of its own DuckDB would try this on all messages, and the customer on none
+inner join people
+    on case when coalesce(messages.delivered_at, messages.first_sign_at) <= {{ as_of() }} then messages.customer_id end
+    = people.customer_id

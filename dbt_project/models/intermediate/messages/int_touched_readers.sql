@@ -63,17 +63,18 @@ select consents.customer_id
 from {{ ref('int_consent_now') }} as consents
 where {{ came_of_age('consents.since', [['day', var('volume_window_days')]]) }}
 {%- if execute and held_relation('int_messages_before') is not none %}
+{%- set began = run_query("select 1 from " ~ last_build() ~ " as last_build where as_of < " ~ day_start()).rows | length > 0 %}
 union
 select messages.customer_id
 from {{ held_relation('int_messages_before') }} as messages
 where {{ came_of_age(told_at, [['day', 0], ['day', var('listening_window_days')], ['day', var('volume_window_days')]]) }}
+{%- if began %}
 union
 -- best hours are judged by the day: when one began since the last build, what came since the day before counts now
 select messages.customer_id
 from {{ held_relation('int_messages_before') }} as messages
-where
-    exists (select 1 from {{ last_build() }} as last_build where as_of < {{ day_start() }})
-    and {{ came_of_age(told_at, [['day', 0], ['day', var('best_hour_window_days')]], days_earlier=2) }}
+where {{ came_of_age(told_at, [['day', 0], ['day', var('best_hour_window_days')]], days_earlier=2) }}
+{%- endif %}
 union
 select sessions.customer_id
 from {{ ref('int_ga4_sessions') }} as sessions
