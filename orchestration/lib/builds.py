@@ -26,6 +26,9 @@ CODE = {
 CODE_SUFFIXES = {".sql", ".py", ".yml", ".yaml", ".csv"}
 FULL_BUILD_AT = time(3, 0)
 """Local time of day after which the first run builds everything anew."""
+CATCH_UP = timedelta(hours=6)
+"""Longest time since the last build that an incremental one makes good: half a day's changes are as dear as everything,
+and take more memory than everything anew."""
 
 # dbt_project/macros/last_build.sql makes it too, for whoever runs dbt by hand.
 _LAST_BUILD = """
@@ -111,6 +114,11 @@ def plan_build(
         ).fetchone() or (None,)
         if flood[0] is not None:
             full_at, reason = as_of, f"most of raw.{flood[0]} changed"
+        elif as_of - last[0].replace(tzinfo=UTC) > CATCH_UP:
+            full_at, reason = (
+                as_of,
+                f"the last build lies more than {CATCH_UP // timedelta(hours=1)} hours back",
+            )
         elif _full_build_due(full_at, ZoneInfo(timezone)) <= as_of:
             full_at, reason = as_of, "it is the first run of the day"
     if reason is not None:

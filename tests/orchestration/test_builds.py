@@ -92,12 +92,22 @@ def test_other_rules_are_built_anew(warehouse, monkeypatch, tmp_path):
 )
 def test_the_first_build_after_three_at_night_is_full(warehouse, full_at, last_incremental):
     last = datetime.fromisoformat(last_incremental).replace(tzinfo=UTC)
-    _built(warehouse, datetime.fromisoformat(full_at).replace(tzinfo=UTC))
+    moment = datetime.fromisoformat(full_at).replace(tzinfo=UTC)
+    while moment < last:
+        _built(warehouse, moment)
+        moment += HOUR
     _built(warehouse, last)
     assert _reason(warehouse, last) is None
     assert _reason(warehouse, last + timedelta(seconds=1)) == "it is the first run of the day"
     # an incremental build does not put the full one off
     assert _reason(warehouse, last + HOUR) is not None
+
+
+def test_what_a_long_pause_left_is_built_anew(warehouse):
+    _built(warehouse)
+    assert _reason(warehouse, NOON + 6 * HOUR) is None
+    pause = NOON + 6 * HOUR + timedelta(seconds=1)
+    assert _reason(warehouse, pause) == "the last build lies more than 6 hours back"
 
 
 @pytest.fixture(scope="module")

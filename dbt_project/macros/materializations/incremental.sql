@@ -26,9 +26,6 @@
     {%- if config.get('replaced_from') and not is_whole -%}
         {%- set query = 'select * from (' ~ query ~ '\n) as brought where ' ~ part -%}
     {%- endif -%}
-    {%- if config.get('cluster_by') -%}
-        {%- set query = 'select * from (' ~ query ~ '\n) as scattered order by ' ~ render(listed(config.get('cluster_by'))) -%}
-    {%- endif -%}
     {%- set put -%}
         {{ prove_key(aside, config.get('unique_key')) }}
         {% if is_whole %}
@@ -53,8 +50,18 @@
         {% endcall %}
         {% call statement('put') %}{{ put }}{% endcall %}
     {% else %}
+        {%- if config.get('cluster_by') %}
+            {%- set scattered = '(' ~ query ~ '\n) as scattered' -%}
+            {%- if is_whole %}
+                {#- a query lets go of what its joins hold only when it ends, and to put everything in order takes all the memory #}
+                {%- set scattered = 'temp.' ~ this.identifier ~ '__scattered' -%}
+                {% call statement('scatter') %}create or replace temp table {{ scattered }} as {{ query }}{% endcall %}
+            {%- endif %}
+            {%- set query = 'select * from ' ~ scattered ~ ' order by ' ~ render(listed(config.get('cluster_by'))) -%}
+        {%- endif %}
         {% call statement('main') %}
             {{- create_table_as(False, aside, query) }};
+            {{ 'drop table ' ~ scattered ~ ';' if config.get('cluster_by') and is_whole }}
             {{ put }}
         {% endcall %}
     {% endif %}
