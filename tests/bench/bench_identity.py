@@ -2,7 +2,7 @@
 
 A world of people with accounts, phones, e-mails, CRM contacts and devices, ten million edges unless told otherwise:
 joined for the first time, in hours in which nothing is new and in which some accounts turn out to be one person's, and
-in the night. The model's own code on a DuckDB file, as a run does it; the memory is the process's peak so far.
+in the night. The model's own code on a warehouse file, as a run does it; the memory is the process's peak so far.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from types import SimpleNamespace
 
 import duckdb
 
+from orchestration.lib.warehouse import open_warehouse
 from tests.bench.bench_contracts import timed
 from tests.dbt_project.test_models import customer_map
 
 EDGES_A_PERSON = 5
+MEMORY = "1500MB"
+"""Of the warehouse; the graph is Python's."""
 # What int_touched_mappings does, from both ends of touched edges.
 MAPPED = """
 create or replace table int_touched_mappings as
@@ -97,10 +100,7 @@ def build_world(connection: duckdb.DuckDBPyConnection, people: int) -> None:
 
 def join(path: Path, label: str, *, is_incremental: bool, more: str | None = None) -> None:
     """Run the model in a connection of its own and print what it took, its table's writing apart."""
-    with duckdb.connect(
-        str(path), config={"memory_limit": "1500MB", "preserve_insertion_order": False}
-    ) as connection:
-        connection.execute(f"set temp_directory = '{path.parent}/spill'")
+    with open_warehouse(path, memory=MEMORY) as connection:
         if more is not None:
             connection.execute(f"create temp table new_edge as {more}")
             connection.execute("insert into int_identity_edges from new_edge")
@@ -141,10 +141,7 @@ def main(edges: int) -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "identity.duckdb"
-        with duckdb.connect(
-            str(path), config={"memory_limit": "1500MB", "preserve_insertion_order": False}
-        ) as connection:
-            connection.execute(f"set temp_directory = '{folder}/spill'")
+        with open_warehouse(path, memory=MEMORY) as connection:
             build_world(connection, people)
             (nodes,) = connection.execute("select count(*) from int_identifiers").fetchall()[0]
             print(f"{edges:,} edges, {nodes:,} identifiers")
