@@ -343,6 +343,49 @@ def test_repeat_and_loyal_rates_are_those_of_the_truth(warehouse):
     assert abs(found["loyal_rate"] - found["loyal_customer_rate_365d"]) < 1e-3
 
 
+def test_the_activation_rate_is_the_truths_where_first_sight_is_known(warehouse):
+    """Who was activated is who completed an order within 30 days of first sight.
+
+    A sixth of the people left no identifier anywhere, and others were seen before what the sources still hold: their
+    first sight is nowhere in the data. So the rate of everybody takes it from the truth, and people whose every trace
+    could be seen are compared without it.
+    """
+    found = one(
+        warehouse,
+        """
+        with judged as (
+            select
+                persons.fully_observable,
+                -- one whose traces nothing links is several customers
+                coalesce(bool_or(customers.is_activated), false) as is_activated,
+                coalesce(
+                    min(customers.first_completed_at)
+                    <= cast(persons.first_seen_at as timestamp) + interval 30 day,
+                    false
+                ) as is_truly_activated
+            from expected.persons as persons
+            left join customer_people as people using (person_id)
+            left join warehouse.marts.dim_customers as customers using (customer_id)
+            where
+                not persons.is_test
+                and persons.first_seen_at <= timestamptz '2026-10-31 18:30:00+00' - interval 30 day
+            group by persons.person_id, persons.fully_observable, persons.first_seen_at
+        )
+        select
+            avg(case when is_truly_activated then 1.0 else 0 end) as rate,
+            (select activation_rate_30d from expected.kpi_totals) as expected,
+            count(*) filter (where fully_observable) as observable,
+            count(*) filter (where fully_observable and is_activated) as activated,
+            count(*) filter (where fully_observable and is_activated = is_truly_activated) as alike
+        from judged
+        """,
+    )
+    print(f"\nactivation: {found}")
+    assert abs(found["rate"] - found["expected"]) < 1e-3
+    assert found["alike"] == found["observable"] > 400
+    assert found["activated"] > 100
+
+
 def test_every_entry_is_accounted_for(warehouse):
     """Each step that came due has one decision; each due step of each entry is there."""
     found = one(

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 # An account is steadier than an address, an address steadier than a device: it names a new customer.
 PRIORITY = ("admin_user", "phone", "email", "crm_contact", "ga_pseudo")
@@ -151,21 +153,11 @@ class Rows:
 
 
 def label_components(node_count, left, right):
-    """Return a component label (from 0, in the order of their first nodes) for each node, given edges as index arrays.
-
-    Each root hooks to the lowest root it has an edge to, until no edge is left between two roots.
-    """
-    root = np.arange(node_count, dtype=np.int32)
-    left, right = np.asarray(left, dtype=np.int32), np.asarray(right, dtype=np.int32)
-    while len(left):
-        left, right = root[left], root[right]
-        is_open = left != right
-        left, right = left[is_open], right[is_open]
-        np.minimum.at(root, np.maximum(left, right), np.minimum(left, right))
-        while not np.array_equal(above := root[root], root):
-            root = above
-    number = np.cumsum(root == np.arange(node_count), dtype=np.int32) - 1
-    return number[root]
+    """Return a component label (from 0) for each node, given edges as index arrays."""
+    # bool: doubled edges are summed, and a sum of whole numbers could overflow to no edge
+    is_edge = np.ones(len(left), dtype=np.bool_)
+    graph = csr_array((is_edge, (left, right)), shape=(node_count, node_count))
+    return connected_components(graph, directed=False)[1]
 
 
 def keep_mapping(node_count, left, right, held):
