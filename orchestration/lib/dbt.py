@@ -21,6 +21,7 @@ PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 # numpy sets these while it is imported and takes them away again. The first Python model imports it in a thread of
 # dbt's, and another thread that read the environment meanwhile failed for want of one. What is there before stays.
 NUMPY_ENVIRONMENT = {"OPENBLAS_MAIN_FREE": "1", "GOTOBLAS_MAIN_FREE": "1"}
+OUT_OF_MEMORY = "Out of Memory Error"
 AFTER_SEND_TAG = "after_send"
 OUTBOUND_TAG = "outbound"
 
@@ -203,10 +204,20 @@ class DbtProject:
 def explain_failures(results: Iterable[NodeResult]) -> str:
     """Name every failed node with dbt's reason, one a line."""
     return "\n".join(
-        f"{result.unique_id.split('.', 2)[-1]}: {result.message.strip() or result.status}"
+        f"{result.unique_id.split('.', 2)[-1]}: {_reason(result)}"
         for result in results
         if result.status in ("error", "fail", "runtime error")
     )
+
+
+def _reason(result: NodeResult) -> str:
+    if OUT_OF_MEMORY in result.message:
+        # DuckDB's own advice is about settings that are not the user's here
+        return (
+            "needs more memory than the warehouse may take. Next step: raise LIFECYCLE_MEMORY (.env) and run again;"
+            " the table of before stays"
+        )
+    return result.message.strip() or result.status
 
 
 def parsed_manifest() -> Path:

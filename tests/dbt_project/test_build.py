@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from activations.ledger import Ledger
+from orchestration.lib.dbt import DbtProject, explain_failures
 from orchestration.lib.ledger_pull import load_ledger
 from orchestration.lib.warehouse import open_warehouse
 from orchestration.sources.admin.tables import ADMIN_TABLES
@@ -77,3 +78,18 @@ def test_without_any_source_the_segments_that_rest_on_one_are_dormant_and_say_wh
         assert connection.execute(
             "select dormant_reason from marts.segments where key = 'uninstalled'"
         ).fetchone() == ("The GA4 export has no app stream",)
+
+
+@pytest.mark.usefixtures("dbt_in_process")
+@pytest.mark.filterwarnings("ignore")
+def test_a_warehouse_without_enough_memory_says_which_setting_to_raise(tmp_path):
+    with open_warehouse(tmp_path / "warehouse.duckdb"):
+        pass
+    project = DbtProject(
+        warehouse=tmp_path / "warehouse.duckdb", target=tmp_path / "dbt", memory="1MB"
+    )
+    results = project.build(as_of=AS_OF, timezone="Asia/Kolkata", select=["segment_catalogue"])
+    assert explain_failures(results) == (
+        "segment_catalogue: needs more memory than the warehouse may take."
+        " Next step: raise LIFECYCLE_MEMORY (.env) and run again; the table of before stays"
+    )
