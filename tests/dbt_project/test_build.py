@@ -86,7 +86,7 @@ def test_a_warehouse_without_enough_memory_says_which_setting_to_raise(tmp_path)
     with open_warehouse(tmp_path / "warehouse.duckdb"):
         pass
     project = DbtProject(
-        warehouse=tmp_path / "warehouse.duckdb", target=tmp_path / "dbt", memory="1MB"
+        warehouse=tmp_path / "warehouse.duckdb", target=tmp_path / "dbt", memory="16MB"
     )
     results = project.build(as_of=AS_OF, timezone="Asia/Kolkata", select=["segment_catalogue"])
     assert explain_failures(results) == (

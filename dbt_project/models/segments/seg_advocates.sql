@@ -4,7 +4,7 @@ select
     customer_id,
     min(occurred_at) as entered_at,
     cast(to_json(struct_pack(
-        best_ratings := count(*), order_id := max_by(entity_id, occurred_at)
+        best_ratings := count(*), order_id := max_by(entity_id, struct_pack(at := occurred_at, id := entity_id))
     )) as varchar) as context
 from {{ ref('int_segment_activities') }}
 where

@@ -45,8 +45,8 @@ standings as (
 latest as (
     select
         customer_id,
-        max_by(order_id, happened_at) as order_id,
-        max_by(reason, happened_at) as reason
+        max_by(order_id, struct_pack(at := happened_at, id := order_id, reason := reason)) as order_id,
+        max_by(reason, struct_pack(at := happened_at, id := order_id, reason := reason)) as reason
     from experiences
     group by customer_id
 )

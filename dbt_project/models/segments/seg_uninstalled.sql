@@ -23,7 +23,8 @@ select
     customers.customer_id,
     min(uninstalls.occurred_at) as entered_at,
     cast(to_json(struct_pack(
-        platform := max_by(uninstalls.platform, uninstalls.occurred_at), last_used_at := max(app_use.last_app_use_at)
+        platform := max_by(uninstalls.platform, struct_pack(at := uninstalls.occurred_at, platform := uninstalls.platform)),
+        last_used_at := max(app_use.last_app_use_at)
     )) as varchar) as context
 from uninstalls
 inner join customers on uninstalls.customer_id = customers.customer_id

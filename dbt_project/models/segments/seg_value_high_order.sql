@@ -22,7 +22,7 @@ last_quotes as (
     select
         customer_id,
         max(happened_at) as last_quote_at,
-        max_by(quoted_price, happened_at) as last_quote
+        max_by(quoted_price, struct_pack(at := happened_at, price := quoted_price)) as last_quote
     from high_quotes
     group by customer_id
 )

@@ -20,7 +20,7 @@ brands as (
     select
         customer_id,
         category,
-        max_by(brand, happened_at) as brand
+        max_by(brand, struct_pack(at := happened_at, brand := brand)) as brand
     from devices
     group by customer_id, category
 )

@@ -7,6 +7,7 @@ completed as (
         category,
         brand,
         completed_at,
+        order_id,
         {{ hours_between(
             'lag(completed_at) over (partition by customer_id, category order by completed_at, order_id)', 'completed_at'
         ) }} / 24 as days_since
@@ -19,7 +20,7 @@ people as (
         customer_id,
         category,
         max(completed_at) as last_completed_at,
-        max_by(brand, completed_at) as last_brand,
+        max_by(brand, struct_pack(at := completed_at, id := order_id)) as last_brand,
         count(days_since) as cycles,
         median(days_since) as own_median_days
     from completed

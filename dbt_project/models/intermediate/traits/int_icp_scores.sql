@@ -51,7 +51,7 @@ parts as (
 best_parts as (
     select *
     from parts
-    qualify row_number() over (partition by customer_id, kind order by points desc) = 1
+    qualify row_number() over (partition by customer_id, kind order by points desc, since) = 1
 ),
 
 added_up as (
