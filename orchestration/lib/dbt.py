@@ -88,6 +88,7 @@ class DbtProject:
         Raises:
             DbtError: The project does not parse.
         """
+        self._forget_another_checkout()
         with self._quiet_environment():
             from dbt.cli.main import dbtRunner
 
@@ -159,6 +160,14 @@ class DbtProject:
             )
             for node in nodes
         ]
+
+    def _forget_another_checkout(self) -> None:
+        """Parse anew where the folder was moved: what dbt remembers names seeds by their whole path."""
+        remembered, place = self._target / "partial_parse.msgpack", self._target / "checkout"
+        if remembered.exists() and not (place.exists() and place.read_text() == str(PROJECT)):
+            remembered.unlink()
+        self._target.mkdir(parents=True, exist_ok=True)
+        place.write_text(str(PROJECT))
 
     def _where(self) -> list[str]:
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import duckdb
 import pytest
 
 from activations.ledger import Ledger
+from orchestration.lib import dbt
 from orchestration.lib.dbt import DbtProject, explain_failures
 from orchestration.lib.ledger_pull import load_ledger
 from orchestration.lib.warehouse import open_warehouse
@@ -93,3 +95,26 @@ def test_a_warehouse_without_enough_memory_says_which_setting_to_raise(tmp_path)
         "segment_catalogue: needs more memory than the warehouse may take."
         " Next step: raise LIFECYCLE_MEMORY (.env) and run again; the table of before stays"
     )
+
+
+@pytest.mark.usefixtures("dbt_in_process")
+@pytest.mark.filterwarnings("ignore")
+def test_a_checkout_that_was_moved_builds_on(tmp_path, monkeypatch):
+    with open_warehouse(tmp_path / "warehouse.duckdb"):
+        pass
+    before, after = tmp_path / "before", tmp_path / "after"
+    shutil.copytree(dbt.PROJECT, before)
+    for place in (before, after):
+        if place == after:
+            before.rename(after)
+        monkeypatch.setattr(dbt, "PROJECT", place)
+        project = DbtProject(warehouse=tmp_path / "warehouse.duckdb", target=tmp_path / "dbt")
+        # as a new process does
+        project.parse()
+        results = project.build(
+            as_of=AS_OF,
+            timezone="Asia/Kolkata",
+            select=["journey_catalogue"],
+            exclude=["resource_type:test"],
+        )
+        assert explain_failures(results) == ""
