@@ -106,21 +106,20 @@ def plan_build(
     elif as_of < last[0].replace(tzinfo=UTC):
         reason = "the moment lies before the last build's"
     else:
-        full_at = last[1].replace(tzinfo=UTC)
+        last_full = last[1].replace(tzinfo=UTC)
         flood = connection.execute(
             f"select min(table_name) from {CHANGES_TABLE} where unit = ? and change_id >"
             " (select change_id from state.last_build)",
             [EVERY_UNIT],
         ).fetchone() or (None,)
         if flood[0] is not None:
-            full_at, reason = as_of, f"most of raw.{flood[0]} changed"
+            reason = f"most of raw.{flood[0]} changed"
         elif as_of - last[0].replace(tzinfo=UTC) > CATCH_UP:
-            full_at, reason = (
-                as_of,
-                f"the last build lies more than {CATCH_UP // timedelta(hours=1)} hours back",
-            )
-        elif _full_build_due(full_at, ZoneInfo(timezone)) <= as_of:
-            full_at, reason = as_of, "it is the first run of the day"
+            reason = f"the last build lies more than {CATCH_UP // timedelta(hours=1)} hours back"
+        elif _full_build_due(last_full, ZoneInfo(timezone)) <= as_of:
+            reason = "it is the first run of the day"
+        else:
+            full_at = last_full
     if reason is not None:
         connection.execute("delete from state.last_build")
     return BuildPlan(

@@ -32,8 +32,7 @@ SCHEMAS = (
 PUBLISHED_SCHEMAS = ("marts", "segments")
 # DuckDB writes files for its oldest readers unless told otherwise. Since this version texts are kept as dictionaries,
 # which a condition tries once per value instead of once per row. The published copy stays readable for older ones.
-STORAGE_VERSION = "v1.3.0"
-WAREHOUSE_FORMAT = f"(storage_version '{STORAGE_VERSION}')"
+WAREHOUSE_FORMAT = "(storage_version 'v1.3.0')"
 LOCK_WAIT_SECONDS = 20.0
 DEFAULT_MEMORY = "2GB"
 

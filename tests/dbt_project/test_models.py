@@ -122,7 +122,7 @@ worlds = st.dictionaries(identifiers, st.integers(0, 6), min_size=1, max_size=25
 
 
 DATABASE = duckdb.connect(config={"threads": 1})
-# tens of statements a world: tens of milliseconds, more when the machine is busy
+# tens of statements a world
 in_a_database = settings(max_examples=60)
 FIRST_SEEN = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
