@@ -43,7 +43,7 @@ soak: $(READY) ## the long sweeps: kill -9 thirty times, large worlds
 	@$(BIN)/python -m pytest -m soak
 
 bench: $(READY) ## CPU seconds, wall and peak memory; nothing is asserted
-	@for file in tests/bench/bench_*.py; do $(BIN)/python $$file; done
+	@for file in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$file .py) || exit 1; done
 
 clean: ## remove the environment and everything runs made here
 	rm -rf $(VENV) .lifecycle

@@ -8,13 +8,8 @@ memory is the process's peak so far.
 from __future__ import annotations
 
 import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,19 +18,10 @@ import duckdb
 from data_contracts.docs import build_data_docs
 from data_contracts.loader import load_contracts
 from data_contracts.validator import validate_all, warm_up
+from tests.bench.timing import apart, timed
 from tests.data_contracts.raw_tables import RECOMMERCE_AS_OF, contract_of, load_recommerce
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@contextmanager
-def timed(label: str) -> Iterator[None]:
-    """Prints what the block took."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    yield
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{label:<52} {wall:7.2f} s wall {cpu:7.2f} s CPU {peak:7.0f} MiB peak")
 
 
 def grow_ga4(path: Path, rows: int) -> None:
@@ -59,9 +45,6 @@ def grow_ga4(path: Path, rows: int) -> None:
 
 def main() -> None:
     """Runs the measurements."""
-    if sys.argv[1:2] == ["--grow"]:
-        grow_ga4(Path(sys.argv[2]), int(sys.argv[3]))
-        return
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000_000
     shared = Path(os.environ.get("SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
     with timed("import of Great Expectations"):
@@ -82,9 +65,8 @@ def main() -> None:
                 build_data_docs(results, Path(folder) / "docs")
             with timed("Data Docs, nothing changed"):
                 build_data_docs(results, Path(folder) / "docs")
-        # In a process of its own, so that making the rows does not count as memory of judging them.
-        grow = [sys.executable, "-m", "tests.bench.bench_contracts", "--grow", str(path), str(rows)]
-        subprocess.run(grow, check=True)
+        # Making the rows must not count as memory of judging them.
+        apart(grow_ga4, path, rows)
         ga4 = contract_of("raw.ga4_events")
         with duckdb.connect(str(path), config={"memory_limit": "3GB"}) as connection:
             connection.execute("set TimeZone = 'UTC'")

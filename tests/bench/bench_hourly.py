@@ -1,13 +1,12 @@
 """What building the models costs, anew and for one more hour: `python -m tests.bench.bench_hourly [PEOPLE]`.
 
-A demo world of that many people (100,000 unless told otherwise), pulled once; then an hour passes in it. Each build is
+A demo world of that many people (100,000 unless told otherwise), pulled once; then an hour passes in it. Each step is
 a process of its own, so that its peak memory is its own. Asserts nothing. Give FOLDER as a second argument to keep
 the world and to measure on it again.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,12 +17,24 @@ from orchestration.demo.world import World
 from orchestration.lib.builds import plan_build, record_build
 from orchestration.lib.dbt import DbtProject
 from orchestration.lib.warehouse import open_warehouse
-from tests.bench.bench_contracts import timed
+from tests.bench.timing import apart, timed
 from tests.dbt_project.worlds import known_world, pull_world
 
-START = datetime(2026, 10, 31, 18, 30, tzinfo=UTC)
+START = datetime(2026, 10, 31, 12, 30, tzinfo=UTC)
+"""Six in the evening in India: the hours that follow are busy ones."""
 ZONE = "Asia/Kolkata"
 SLOWEST = 12
+
+
+def create(home: Path, people: int) -> None:
+    """Make the world as it is at the start."""
+    with timed(f"world of {people:,}"):
+        World.create(home / "world", people=people, seed=7, start=START)
+
+
+def advance(home: Path, until: datetime) -> None:
+    """Let the world live on."""
+    World.open(home / "world").advance(until)
 
 
 def pull(home: Path, as_of: datetime) -> None:
@@ -58,20 +69,10 @@ def build(home: Path, as_of: datetime) -> None:
         print(f"  {result.seconds:6.2f} s  {result.unique_id}")
 
 
-def apart(target, *arguments) -> None:
-    """Run a step in a process of its own, for a peak memory of its own."""
-    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
-    process.start()
-    process.join()
-    if process.exitcode:
-        raise SystemExit(process.exitcode)
-
-
 def begin(people: int, home: Path) -> None:
     """Make the world, where `home` has none, pull it and build it."""
     if not (home / "world").exists():
-        with timed(f"world of {people:,}"):
-            World.create(home / "world", people=people, seed=7, start=START)
+        apart(create, home, people)
     apart(pull, home, START)
     apart(build, home, START)
 
@@ -79,7 +80,7 @@ def begin(people: int, home: Path) -> None:
 def pass_hour(home: Path, hour: int) -> None:
     """Let the world come to so many hours after the start; pull and build that."""
     as_of = START + timedelta(hours=hour)
-    World.open(home / "world").advance(as_of)
+    apart(advance, home, as_of)
     apart(pull, home, as_of)
     apart(build, home, as_of)
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import duckdb
 
 from orchestration.lib.warehouse import open_warehouse
-from tests.bench.bench_contracts import timed
+from tests.bench.timing import timed
 from tests.dbt_project.test_models import customer_map
 
 EDGES_A_PERSON = 5
