@@ -83,6 +83,8 @@ def _connect(path: Path, *, read_only: bool, memory: str) -> duckdb.DuckDBPyConn
         "autoload_known_extensions": False,
         "preserve_insertion_order": False,
         "memory_limit": memory,
+        # DuckDB takes a process that another one spawned for a terminal, and draws in its log.
+        "enable_progress_bar": False,
     }
     deadline = time.monotonic() + LOCK_WAIT_SECONDS
     while True:
