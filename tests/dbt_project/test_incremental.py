@@ -42,6 +42,7 @@ TELLS_OF_THE_RUN = {
     "intermediate.int_touched_visitors",
     "intermediate.int_touched_devices",
     "intermediate.int_touched_visits",
+    "intermediate.int_touched_sessions",
     "intermediate.int_touched_deals",
     "intermediate.int_touched_owners",
     "intermediate.int_touched_customers",

@@ -78,7 +78,7 @@
     {%- set sieves = [] -%}
     {%- set names = by.split(', ') -%}
     {%- for column, name in zip([columns] if names | length == 1 else columns.split(', '), names) -%}
-        {%- for model_name in as_list(replaced_from) if name in as_list(config_of(model_name).get('sieves', [])) -%}
+        {%- for model_name in as_list(replaced_from) if execute and name in as_list(config_of(model_name).get('sieves', [])) -%}
             {%- do sieves.append(sieve_of(ref(model_name), name) ~ '(' ~ column ~ ')') -%}
         {%- endfor -%}
     {%- endfor -%}
@@ -153,9 +153,12 @@
 {# For rows that lie by device: whether they are of one these customers may have been on. #}
 {% macro only_visits(column) -%}{{ only_replaced(column, 'int_touched_visits', 'user_pseudo_id') }}{%- endmacro %}
 
-{# For visits: whether they are one of these customers', looked for on the devices these may have been on. Of two sieves none is tried. #}
-{% macro only_own_visits(customers='int_touched_customers', devices='int_touched_visits') -%}
-    {{ only_replaced('customer_id', customers, sift=false) }} and {{ only_replaced('user_pseudo_id', devices, 'user_pseudo_id') }}
+{# A relation to read visits from, in a model that replaces int_touched_customers: theirs, found once for all of these models; everybody's in
+   a full one. #}
+{% macro own_visits() -%}
+    {#- for the lineage -#}
+    {%- if not execute %}{% do ref('int_touched_customers') %}{% do ref('int_touched_sessions') %}{% endif -%}
+    {{ ref('int_touched_sessions' if this is not none and is_incremental() and not flags.FULL_REFRESH else 'int_ga4_sessions') }}
 {%- endmacro %}
 
 {# As only_touched, for what is judged by the clock too, profiles and segments. A model that says it is incremental by that alone: a segment

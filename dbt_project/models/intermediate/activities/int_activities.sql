@@ -11,35 +11,25 @@ panel as (
 ),
 
 sessions as (
-    select * from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null and {{ only_own_visits() }}
+    select * from {{ own_visits() }} where customer_id is not null
 ),
 
+-- an uninstall is reported by the system and belongs to no visit: whose the device is says who it was
+owners as (
+    select * from {{ ref('int_customer_map') }}
+    where id_type = 'ga_pseudo' and customer_id is not null and {{ only_touched('customer_id') }}
+),
+
+-- searched once, uninstalls included
 ga4_events as (
     select
         events.*,
-        sessions.customer_id
+        sessions.customer_id,
+        owners.customer_id as owner_id
     from {{ ref('stg_ga4__events') }} as events
-    -- not the bare column: what a join knows of it would be tried on every event there is, before the device
-    inner join sessions on coalesce(events.session_key, '') = sessions.session_key
+    left join sessions on events.session_key = sessions.session_key
+    left join owners on case when events.event_name = 'app_remove' then events.user_pseudo_id end = owners.id_value
     where not events.is_bot and {{ only_visits('events.user_pseudo_id') }}
-),
-
-uninstalls as (
-    select
-        events.event_id,
-        devices.customer_id,
-        events.occurred_at,
-        events.platform
-    from {{ ref('stg_ga4__events') }} as events
-    inner join {{ ref('int_customer_map') }} as devices
-        on devices.id_type = 'ga_pseudo' and events.user_pseudo_id = devices.id_value
-    where
-        events.event_name = 'app_remove'
-        and not events.is_bot
-        and devices.customer_id is not null
-        and {{ only_touched('devices.customer_id') }}
-        and {{ only_visits('events.user_pseudo_id') }}
 ),
 
 -- all of them: a quote may be matched to an event on somebody else's device
@@ -99,9 +89,10 @@ stream as (
         )
     union all
     select
-        'uninstall:' || event_id, customer_id, 'app_uninstalled', occurred_at, 'ga4', null,
+        'uninstall:' || event_id, owner_id, 'app_uninstalled', occurred_at, 'ga4', null,
         null, null, null, null, null, platform, null, null
-    from uninstalls
+    from ga4_events
+    where event_name = 'app_remove'
     union all
     select
         'ga4quote:' || event_id, customer_id, 'quote_viewed', occurred_at, 'ga4', null,

@@ -21,13 +21,14 @@ sessions as (
         max(user_id) as user_id,
         min(platform) as platform,
         min(geo_city) as geo_city,
-        -- one event says where the visit came from: its source, medium and campaign belong together
+        -- one event says where the visit came from: its source, medium and campaign belong together. What decides between events of
+        -- one moment is what they say: their ids are the largest column of the table
         min_by(
             struct_pack(source := utm_source, medium := utm_medium, campaign := utm_campaign),
-            struct_pack(at := occurred_at, id := event_id)
+            struct_pack(at := occurred_at, source := utm_source, medium := utm_medium, campaign := utm_campaign)
         ) filter (where coalesce(utm_source, utm_medium, utm_campaign) is not null) as came_from,
-        min_by(page_location, struct_pack(at := occurred_at, id := event_id)) as landing_page,
-        max_by(lower(split_part(device_language, '-', 1)), struct_pack(at := occurred_at, id := event_id)) as language,
+        min_by(page_location, struct_pack(at := occurred_at, page := page_location)) as landing_page,
+        max_by(lower(split_part(device_language, '-', 1)), struct_pack(at := occurred_at, language := device_language)) as language,
         count(*) as events
     from events
     -- an uninstall is reported by the system, not by a visit

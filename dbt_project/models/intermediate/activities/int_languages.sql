@@ -7,8 +7,8 @@ spoken as (
         customer_id,
         started_at as happened_at,
         language
-    from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null and {{ only_own_visits() }}
+    from {{ own_visits() }}
+    where customer_id is not null
 ),
 
 runs as (

@@ -28,16 +28,6 @@ quotes as (
     select * from {{ ref('int_quotes') }} where customer_id is not null and {{ only_touched('customer_id') }}
 ),
 
--- the platform is no condition: DuckDB would try it on every visit there is, and the device on none
-visits as (
-    select
-        customer_id,
-        min(case when platform in ('ANDROID', 'IOS') then started_at end) as app_since
-    from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null and {{ only_own_visits() }}
-    group by customer_id
-),
-
 typed_phones as (
     select customer_id, phone_raw, created_at as given_at, 1 as preference
     from users
@@ -80,9 +70,10 @@ given as (
     left join {{ ref('stg_admin__users') }} as users on contacts.user_id = users.user_id
     where contacts.email is not null
     union all
-    select customer_id, 'push', customer_id as own_address, app_since, 5
-    from visits
-    where app_since is not null
+    select customer_id, 'push', customer_id as own_address, min(started_at), 5
+    from {{ own_visits() }}
+    where customer_id is not null and platform in ('ANDROID', 'IOS')
+    group by customer_id
     union all
     select customer_id, 'push', customer_id as own_address, min(created_at), 5
     from quotes

@@ -11,8 +11,8 @@ visits as (
         ) as touch,
         struct_pack(at := started_at, session_key := session_key) as moment,
         struct_pack(is_brought := channel_group <> 'Direct', at := started_at, session_key := session_key) as moment_brought
-    from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null and {{ only_own_visits() }}
+    from {{ own_visits() }}
+    where customer_id is not null
 ),
 
 touches as (

@@ -17,7 +17,11 @@ engagements as (
         customer_id,
         started_at as happened_at
     from {{ ref('int_ga4_sessions') }}
-    where customer_id is not null and {{ only_own_visits('int_touched_readers', 'int_touched_reader_visits') }}
+    where
+        customer_id is not null
+        -- by the device they are found: of two sieves none is tried
+        and {{ only_replaced('customer_id', 'int_touched_readers', sift=false) }}
+        and {{ only_replaced('user_pseudo_id', 'int_touched_reader_visits', by='user_pseudo_id') }}
 ),
 
 engaged as (
