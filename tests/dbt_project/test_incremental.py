@@ -320,7 +320,7 @@ def panel_corrects_people(connection: Connection, dice: random.Random) -> None:
 
 
 def crm_corrects_contacts(connection: Connection, dice: random.Random) -> None:
-    """A contact gets another's e-mail address, one another's account, one is to come, one is gone."""
+    """A contact gets another's e-mail address, one another's account, some other names, one is to come, one is gone."""
     (first,), (second,), (later,), (gone,) = (
         _one(connection, dice, "select contact_id from raw.crm_contacts") for _ in range(4)
     )
@@ -333,6 +333,24 @@ def crm_corrects_contacts(connection: Connection, dice: random.Random) -> None:
     connection.execute(
         "update raw.crm_contacts set external_id = ? where contact_id = ?", [str(user), first]
     )
+    for _ in range(3):
+        # said of a phone that somebody else says something of too
+        (renamed,) = _one(
+            connection,
+            dice,
+            "select contacts.contact_id from raw.crm_contacts as contacts"
+            " join intermediate.int_identity_evidence as told"
+            " on contacts.contact_id = told.left_value and told.right_type = 'phone'"
+            " join intermediate.int_identifiers as phones"
+            " on told.right_value = phones.id_value and phones.first_names > 0"
+            " where contacts.external_id is null and phones.accounts > 0",
+        )
+        (name,) = _one(
+            connection, dice, "select first_name from raw.crm_contacts where first_name is not null"
+        )
+        connection.execute(
+            "update raw.crm_contacts set first_name = ? where contact_id = ?", [name, renamed]
+        )
     connection.execute(
         "update raw.crm_contacts set created_at = (select strftime(as_of + interval 90 minute,"
         " '%Y-%m-%dT%H:%M:%SZ') from state.last_build) where contact_id = ?",

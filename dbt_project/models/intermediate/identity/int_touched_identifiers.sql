@@ -1,5 +1,5 @@
 {# What an hourly run judges again: identifiers in rows and evidence that differ from what the last complete build saw, and
-   those beside an account that does: its name says whether they are shared. #}
+   those beside an account or a contact that does: its name says whether they are shared. #}
 with
 
 evidence as (
@@ -10,17 +10,17 @@ quotes as (
     {{ touched_rows('int_quotes_seen', 'ga_client_id, phone_e164') }}
 ),
 
-accounts as (
+named as (
     select 'admin_user' as id_type, cast(user_id as varchar) as id_value
     from ({{ touched_rows('stg_admin__users', 'user_id', apart=false) }}) as touched
+    union all
+    select 'crm_contact', contact_id
+    from ({{ touched_rows('stg_crm__contacts', 'contact_id', apart=false) }}) as touched
 ),
 
 identifiers as (
     select id_type, id_value
-    from accounts
-    union
-    select 'crm_contact', contact_id
-    from ({{ touched_rows('stg_crm__contacts', 'contact_id', apart=false) }}) as touched
+    from named
     union
     select 'ga_pseudo', user_pseudo_id
     from ({{ touched_rows('int_ga4_devices', 'user_pseudo_id') }}) as touched
@@ -39,11 +39,11 @@ identifiers as (
     union
     select beside.right_type, beside.right_value
     from {{ ref('int_identity_evidence') }} as beside
-    inner join accounts on beside.left_type = accounts.id_type and beside.left_value = accounts.id_value
+    inner join named on beside.left_type = named.id_type and beside.left_value = named.id_value
     union
     select beside.left_type, beside.left_value
     from {{ ref('int_identity_evidence') }} as beside
-    inner join accounts on beside.right_type = accounts.id_type and beside.right_value = accounts.id_value
+    inner join named on beside.right_type = named.id_type and beside.right_value = named.id_value
 )
 
 select id_type, id_value

@@ -35,8 +35,11 @@ cleaned as (
 select
     user_id,
     name,
-    -- a single word is too common to tell anybody by
-    case when name like '% %' then lower(nfc_normalize(regexp_replace(name, '\s+', ' ', 'g'))) end as name_key,
+    -- a single word is too common to tell anybody by, and so is a family's name after a first one that is not known
+    case
+        when name like '% %' and {{ clean_name("split_part(name, ' ', 1)") }} is not null
+            then lower(nfc_normalize(regexp_replace(name, '\s+', ' ', 'g')))
+    end as name_key,
     phone_raw,
     email,
     {{ folded_email('email') }} as email_key,
